@@ -1,0 +1,2 @@
+//! The `corsair` command.
+fn main() {}
