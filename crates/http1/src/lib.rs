@@ -5,16 +5,26 @@
 //! or refused with a place and a status; nothing is repaired, and nothing that was refused is ever
 //! forwarded.
 
+mod chunked;
+mod date;
 mod diagnose;
 mod error;
 mod field;
 mod framing;
+#[doc(hidden)]
+pub mod fuzz;
 mod head;
 mod lines;
 mod scan;
 mod section;
+mod target;
 mod write;
 
+pub use chunked::{
+    CHUNK_END, ChunkError, ChunkErrorKind, ChunkStep, ChunkedDecoder, EXTENSION_BYTES_MAX,
+    EXTENSION_TOTAL_BYTES_MAX, LAST_CHUNK, TRAILER_BYTES_MAX, TRAILER_LINES_MAX, write_chunk_head,
+};
+pub use date::{DATE_BYTES, format_date, parse_date};
 pub use error::{HeadError, HeadErrorKind};
 pub use field::{
     FieldFlags, FieldRef, KnownField, KnownSet, ListMembers, is_field_value, is_token,
@@ -29,4 +39,8 @@ pub use head::{HeadLimits, Parsed, Request, RequestHead, Response, ResponseHead,
 pub use lines::{FieldsView, HEADER_LINES_CAP};
 pub use scan::{HEAD_BYTES_CAP, TARGET_BYTES_MAX};
 pub use section::FieldSection;
+pub use target::{
+    Authority, Scheme, Target, TargetError, TargetForm, effective_authority, parse_authority,
+    parse_target,
+};
 pub use write::{decimal, field_line, reason_phrase, request_line, status_line};
