@@ -4,5 +4,8 @@
 //! results into exit codes.
 
 pub mod affinity;
+pub mod clock;
+pub mod draw;
 mod io;
 pub mod null_server;
+pub mod template;
