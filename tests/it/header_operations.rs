@@ -1,0 +1,147 @@
+//! Response header operations: applied on the way out, never stored.
+
+use crate::harness::{NodeConfig, Upstream};
+
+const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
+
+fn op(op: &str, name: &str, rest: &str) -> String {
+    format!("[[site.header]]\nop = \"{op}\"\nname = \"{name}\"\n{rest}\n")
+}
+
+fn value(text: &str) -> String {
+    format!("value = \"{text}\"\n")
+}
+
+#[test]
+fn operations_apply_in_their_order_on_misses_and_hits() {
+    let upstream = Upstream::start();
+    let site = [
+        op("set", "X-Set", &value("ours")),
+        op("add", "X-Added", &value("two")),
+        op("append", "X-Listed", &value("two")),
+        op("remove", "X-Secret", ""),
+        op("remove", "x-internal-*", ""),
+        op("default", "X-Default", &value("ours")),
+        op("default", "X-Silent", &value("ours")),
+        op("set", "X-Twice", &value("first")),
+        op("set", "X-Twice", &value("second")),
+        op("add", "X-Gone", &value("x")),
+        op("remove", "X-Gone", ""),
+        op("set", "Server", &value("edge")),
+    ]
+    .concat();
+    let node = NodeConfig::before(&upstream).site(&site).start();
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header(FRESH.0, FRESH.1)
+        .header("X-Set", "theirs")
+        .header("x-set", "theirs again")
+        .header("X-Added", "one")
+        .header("X-Listed", "one")
+        .header("X-Secret", "key")
+        .header("X-Internal-Host", "db-1")
+        .header("X-Internal-", "odd")
+        .header("X-Default", "theirs")
+        .header("Server", "upstream/1.0")
+        .body("body");
+    for word in ["miss", "hit", "hit"] {
+        let response = node.get("/a").send();
+        response.is(200).cache(word).body("body");
+        response
+            .header("X-Set", "ours")
+            .header("X-Listed", "one, two");
+        assert_eq!(
+            response.head.all("X-Added").collect::<Vec<_>>(),
+            ["one", "two"]
+        );
+        response
+            .lacks("X-Secret")
+            .lacks("X-Internal-Host")
+            .lacks("X-Internal-")
+            .lacks("X-Gone");
+        response
+            .header("X-Default", "theirs")
+            .header("X-Silent", "ours");
+        response
+            .header("X-Twice", "second")
+            .header("Server", "edge");
+    }
+    let conditional = node.ask("HEAD", "/a").send();
+    conditional
+        .is(200)
+        .cache("hit")
+        .header("X-Set", "ours")
+        .lacks("X-Secret");
+}
+
+#[test]
+fn an_edit_shows_on_the_next_hit() {
+    let upstream = Upstream::start();
+    let with = |text: &str| NodeConfig::before(&upstream).site(&op("set", "X-Rule", &value(text)));
+    let node = with("old").start();
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header(FRESH.0, FRESH.1)
+        .body("body");
+    node.get("/a").send().cache("miss").header("X-Rule", "old");
+    node.get("/a").send().cache("hit").header("X-Rule", "old");
+    node.reload(&with("new").text(), "reload");
+    node.get("/a").send().cache("hit").header("X-Rule", "new");
+    node.reload(&NodeConfig::before(&upstream).text(), "reload");
+    node.get("/a").send().cache("hit").lacks("X-Rule");
+}
+
+#[test]
+fn a_304_and_a_206_are_edited_like_the_200() {
+    let upstream = Upstream::start();
+    let node = NodeConfig::before(&upstream)
+        .site(
+            &[
+                op("set", "X-Rule", &value("on")),
+                op("remove", "X-Secret", ""),
+            ]
+            .concat(),
+        )
+        .start();
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header(FRESH.0, FRESH.1)
+        .header("ETag", "\"1\"")
+        .header("X-Secret", "key")
+        .body("0123456789");
+    node.get("/a")
+        .send()
+        .header("X-Rule", "on")
+        .lacks("X-Secret");
+    let part = node.get("/a").header("Range", "bytes=0-1").send();
+    part.is(206)
+        .header("X-Rule", "on")
+        .lacks("X-Secret")
+        .body("01");
+    let unchanged = node.get("/a").header("If-None-Match", "\"1\"").send();
+    unchanged.is(304).header("X-Rule", "on").lacks("X-Secret");
+}
+
+#[test]
+fn routes_have_operations_of_their_own() {
+    let upstream = Upstream::start();
+    let site = op("set", "X-Where", &value("site"))
+        + "[[site.route]]\npath = \"/r/**\"\n\
+           header = [{ op = \"set\", name = \"X-Where\", value = \"route\" }]\n";
+    let node = NodeConfig::before(&upstream).site(&site).start();
+    upstream
+        .expect("GET /r/a")
+        .reply(200)
+        .header(FRESH.0, FRESH.1);
+    upstream
+        .expect("GET /s")
+        .reply(200)
+        .header(FRESH.0, FRESH.1);
+    for _ in 0..2 {
+        node.get("/r/a").send().is(200).header("X-Where", "route");
+        node.get("/s").send().is(200).header("X-Where", "site");
+    }
+}

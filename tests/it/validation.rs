@@ -1,0 +1,162 @@
+//! Validation on both sides: preconditions of the client (RFC 9110 §13), and the node's own when a
+//! stored response is stale (RFC 9111 §4.3).
+
+use crate::harness::{Node, Upstream, eventually};
+
+const LAST_MODIFIED: &str = "Tue, 15 Nov 1994 12:45:26 GMT";
+
+#[test]
+fn preconditions_are_answered_from_the_store() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header("Cache-Control", "max-age=60")
+        .header("Content-Type", "text/css")
+        .header("ETag", "\"1\"")
+        .header("Last-Modified", LAST_MODIFIED)
+        .body("body");
+    node.get("/a").send().is(200);
+    let later = "Tue, 15 Nov 2022 12:45:26 GMT";
+    let earlier = "Tue, 15 Nov 1988 12:45:26 GMT";
+    let rows: &[(&[(&str, &str)], u16)] = &[
+        (&[("If-None-Match", "\"1\"")], 304),
+        (&[("If-None-Match", "W/\"1\"")], 304),
+        (&[("If-None-Match", "*")], 304),
+        (&[("If-None-Match", "\"0\", \"a,b\", \"1\"")], 304),
+        (&[("If-None-Match", "\"2\"")], 200),
+        (&[("If-None-Match", "\"1")], 200),
+        (&[("If-Modified-Since", LAST_MODIFIED)], 304),
+        (&[("If-Modified-Since", later)], 304),
+        (&[("If-Modified-Since", earlier)], 200),
+        (&[("If-Modified-Since", "yesterday")], 200),
+        (
+            &[("If-None-Match", "\"2\""), ("If-Modified-Since", later)],
+            200,
+        ),
+        (
+            &[("If-None-Match", "\"1\""), ("If-Modified-Since", earlier)],
+            304,
+        ),
+        (&[("If-Match", "\"1\"")], 200),
+        (&[("If-Match", "*")], 200),
+        (&[("If-Match", "W/\"1\"")], 412),
+        (&[("If-Match", "\"2\"")], 412),
+        (&[("If-Unmodified-Since", later)], 200),
+        (&[("If-Unmodified-Since", earlier)], 412),
+    ];
+    let mut wrong = Vec::new();
+    for method in ["GET", "HEAD"] {
+        let mut client = node.client();
+        for (fields, status) in rows {
+            let ask = client.ask(method, "/a");
+            let response = fields
+                .iter()
+                .fold(ask, |ask, (name, value)| ask.header(name, value))
+                .send();
+            let named = format!("{method} {fields:?}");
+            if response.status != *status {
+                wrong.push(format!("{named}: {} for {status}", response.status));
+            }
+            if response.status == 304 {
+                // RFC 9110 §15.4.5: what the 200 would have carried to guide caches.
+                response
+                    .header("ETag", "\"1\"")
+                    .header("Cache-Control", "max-age=60")
+                    .has("Date");
+                assert!(response.body.is_empty(), "{named}: a 304 with a body");
+            }
+            if response.status == 200 {
+                response.body(if method == "GET" { "body" } else { "" });
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_conditional_request_on_a_cold_cache_stores_the_whole() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    upstream
+        .expect("GET /a")
+        .without("If-None-Match")
+        .reply(200)
+        .header("Cache-Control", "max-age=60")
+        .header("ETag", "\"1\"")
+        .body("whole");
+    let first = node.get("/a").header("If-None-Match", "\"1\"").send();
+    assert!(matches!(first.status, 200 | 304), "{first:?}");
+    node.get("/a").send().is(200).cache("hit").body("whole");
+}
+
+#[test]
+fn a_304_from_the_upstream_renews_what_is_stored() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header("Cache-Control", "max-age=1")
+        .header("ETag", "\"1\"")
+        .header("Last-Modified", LAST_MODIFIED)
+        .header("X-Kept", "old")
+        .header("X-Changed", "old")
+        .body("the body");
+    upstream
+        .expect("GET /a")
+        .with("If-None-Match", "\"1\"")
+        .reply(304)
+        .header("Cache-Control", "max-age=60")
+        .header("ETag", "\"1\"")
+        .header("X-Changed", "new");
+    node.get("/a")
+        .send()
+        .cache("miss")
+        .header("X-Changed", "old");
+    let renewed = eventually("the response is renewed", || {
+        let response = node.get("/a").send();
+        (response.head.field("X-Changed").as_deref() == Some("new")).then_some(response)
+    });
+    renewed.is(200).body("the body").header("X-Kept", "old");
+    assert_eq!(renewed.cache_parameter("fwd").as_deref(), Some("stale"));
+    assert_eq!(
+        renewed.cache_parameter("fwd-status").as_deref(),
+        Some("304")
+    );
+    let hit = node.get("/a").send();
+    hit.is(200)
+        .cache("hit")
+        .body("the body")
+        .header("X-Changed", "new");
+    hit.header("Cache-Control", "max-age=60");
+}
+
+#[test]
+fn a_200_to_a_revalidation_replaces_what_is_stored() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header("Cache-Control", "max-age=1")
+        .header("ETag", "\"1\"")
+        .body("old");
+    upstream
+        .expect("GET /a")
+        .with("If-None-Match", "\"1\"")
+        .reply(200)
+        .header("Cache-Control", "max-age=60")
+        .header("ETag", "\"2\"")
+        .body("new");
+    node.get("/a").send().body("old");
+    eventually("the response is replaced", || {
+        (node.get("/a").send().text() == "new").then_some(())
+    });
+    node.get("/a")
+        .send()
+        .cache("hit")
+        .body("new")
+        .header("ETag", "\"2\"");
+}
