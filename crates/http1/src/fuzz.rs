@@ -44,7 +44,10 @@ pub fn request_head(data: &[u8]) {
     request_line(&mut written, request.method(), request.target(), None);
     write_fields(&mut written, request.fields());
     let mut again = RequestHead::new();
-    assert_eq!(again.parse(&written, &HeadLimits::default()), Ok(Parsed::Complete));
+    assert_eq!(
+        again.parse(&written, &HeadLimits::default()),
+        Ok(Parsed::Complete)
+    );
     let copy = again.view(&written);
     assert_eq!(
         (copy.method(), copy.target()),
@@ -54,11 +57,10 @@ pub fn request_head(data: &[u8]) {
         copy.fields().eq(request.fields()),
         "parse ∘ write is the identity"
     );
-    if request.version() == Version::Http11 {
-        assert_eq!(
-            request_body_length(copy).is_ok(),
-            request_body_length(request).is_ok()
-        );
+    // Writing drops the white space that counts against a length, and lifts the version: one way
+    // only.
+    if let Ok(length) = request_body_length(request) {
+        assert_eq!(request_body_length(copy), Ok(length));
     }
 }
 

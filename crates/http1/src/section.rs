@@ -295,6 +295,8 @@ impl FieldSection {
         let old = self.lines[at];
         let value = trim_ows(value);
         if value.len() == old.value_len as usize && is_field_value(value) {
+            let name = field.as_str().as_bytes();
+            self.text[old.start as usize..][..name.len()].copy_from_slice(name);
             self.text[old.value_start()..][..value.len()].copy_from_slice(value);
         } else {
             let Some(line) = self.write_line(field.as_str().as_bytes(), value, Some(field)) else {
