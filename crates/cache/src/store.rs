@@ -1,0 +1,555 @@
+//! The store: stored responses by key hash, weighed in bytes, shared by all workers.
+//!
+//! RFC 9111 §3–§4, §4.1 (variants), §4.4 (invalidation). Over `quick_cache::sync`: shards behind
+//! reader-writer locks, S3-FIFO-like eviction, byte weights. What that crate leaves to us:
+//! - *An item heavier than a shard is refused, and a shard evicts before the whole is full.* So the
+//!   number of shards follows from the largest object: a shard is 32 times as large, or there is
+//!   only one shard. A response may weigh two fifths of a shard; a heavier one is refused: it is
+//!   retired at once and counted. With the default 64 MiB objects, stores below 4 GiB have one
+//!   shard: a read takes its lock shared for some dozen nanoseconds, and what is hot is answered
+//!   from the workers' own front caches, which check one flag of the response instead.
+//! - *The hash must not be guessable.* The key is a keyed 128-bit hash; the text is compared too.
+//! - *Replaced, evicted and removed entries must be noticed by whoever still holds them.* They are
+//!   retired, in the shard's lock, so before anybody can see their successor.
+//! - *Memory in flight.* Reservations shrink what the cache may hold (`budget.rs`).
+//!
+//! A lookup takes no lock but the shard's, shared, and allocates nothing. Whatever changes a URI
+//! (insert, invalidate) holds that URI's stripe lock. Memory of responses that were retired but are
+//! still being sent is not counted.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use corsair_http1::Request;
+use quick_cache::OptionsBuilder;
+
+use crate::budget::{Budget, BudgetExhausted, Reservation, Resize};
+use crate::key::{KeyHash, KeySecret};
+use crate::policy::CachePolicy;
+use crate::slot::{Dropped, FoldBuilder, MissMarker, Retire, Slot, SlotWeight, VaryMarker};
+use crate::stored::{Stored, StoredHead};
+use crate::time::UnixMillis;
+use crate::vary::{VarySpec, variant_hash};
+
+/// The most variants one URI keeps; one more pushes the oldest out.
+pub const VARIANTS_MAX: usize = 64;
+
+/// How many of the largest objects a shard holds, when there are several shards.
+const SHARD_OBJECTS_MIN: u64 = 32;
+const SHARDS_MAX: u64 = 256;
+
+/// The size of a typical response, for the size of the ghost list.
+const TYPICAL_OBJECT_BYTES: u64 = 8 << 10;
+/// What the index keeps for each of the ghosts, which are half as many as the typical objects.
+const GHOST_BYTES: u64 = 128;
+
+const STRIPES: usize = 64;
+const EPOCHS: usize = 4096;
+
+type Cache = quick_cache::sync::Cache<KeyHash, Slot, SlotWeight, FoldBuilder, Retire>;
+
+/// What a lookup found.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// A stored response that this request selects. Whether it may be reused says `decide_reuse`.
+    Hit(Arc<Stored>),
+    /// Nothing. `fill_key` is what a fill for this request is collapsed under: the hash asked for,
+    /// or the variant's when the URI is known to vary.
+    Miss {
+        /// The key for [`FillTable::join`](crate::FillTable::join).
+        fill_key: KeyHash,
+    },
+    /// Answers for this URI could not be stored a moment ago: fetch alone, do not wait for others.
+    HitForMiss {
+        /// The key to renew or clear the marker under.
+        fill_key: KeyHash,
+    },
+}
+
+/// The invalidations seen when a fetch began. See [`Store::insert_fetched`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ticket {
+    primary: KeyHash,
+    epoch: u64,
+}
+
+/// The shared store. Share it by `Arc` or reference; all methods take `&self`.
+///
+/// ```
+/// use corsair_cache::{Found, KeySecret, Store, UnixMillis, hash_key};
+/// use corsair_http1::{HeadLimits, RequestHead};
+/// let secret = KeySecret([1; 16]);
+/// let store = Store::new(256 << 20, secret);
+/// let bytes = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+/// let mut head = RequestHead::new();
+/// head.parse(bytes, &HeadLimits::default()).unwrap();
+/// let key = b"http://a/a";
+/// let hash = hash_key(&secret, key);
+/// let found = store.find(hash, key, head.view(bytes), UnixMillis(0));
+/// assert!(matches!(found, Found::Miss { fill_key } if fill_key == hash));
+/// ```
+#[derive(Debug)]
+pub struct Store {
+    shelf: Arc<Shelf>,
+    budget: Arc<Budget>,
+    secret: KeySecret,
+    capacity_bytes: u64,
+    object_weight_max: u64,
+    next_id: AtomicU64,
+    refused: AtomicU64,
+    stripes: Box<[Mutex<()>]>,
+    epochs: Box<[AtomicU64]>,
+}
+
+/// The cache and what it dropped.
+struct Shelf {
+    cache: Cache,
+    dropped: Arc<Dropped>,
+    /// Held while orphans are removed, so that who finds none left knows that they are gone.
+    sweep: Mutex<()>,
+}
+
+impl core::fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Shelf")
+            .field("weight", &self.cache.weight())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// A store of `capacity_bytes` in all, for objects of up to the default 64 MiB.
+    #[must_use]
+    pub fn new(capacity_bytes: u64, secret: KeySecret) -> Self {
+        Self::with_object_max(capacity_bytes, CachePolicy::default().max_object, secret)
+    }
+
+    /// A store of `capacity_bytes` in all, sharded for objects of up to `object_bytes_max`, which
+    /// should be the largest `max_object` of any site.
+    #[must_use]
+    pub fn with_object_max(capacity_bytes: u64, object_bytes_max: u64, secret: KeySecret) -> Self {
+        let typical_objects = (capacity_bytes / TYPICAL_OBJECT_BYTES).max(64);
+        let ghosts_bytes = typical_objects / 2 * GHOST_BYTES;
+        let cache_bytes = capacity_bytes.saturating_sub(ghosts_bytes);
+        let shards = shards_for(cache_bytes, object_bytes_max);
+        let shelf = Arc::new(Shelf::new(cache_bytes, shards, typical_objects));
+        Self {
+            budget: Arc::new(Budget::new(
+                cache_bytes,
+                Arc::clone(&shelf) as Arc<dyn Resize>,
+            )),
+            object_weight_max: shelf.cache.shard_capacity() / 5 * 2,
+            shelf,
+            secret,
+            capacity_bytes,
+            next_id: AtomicU64::new(1),
+            refused: AtomicU64::new(0),
+            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+            epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Looks up a key: the response stored under it, or under the variant that `request` selects.
+    ///
+    /// `hash` must be `hash_key` of `key` under the store's secret. Allocates nothing.
+    #[must_use]
+    pub fn find(&self, hash: KeyHash, key: &[u8], request: Request<'_>, now: UnixMillis) -> Found {
+        let cache = &self.shelf.cache;
+        match cache.get(&hash).filter(|slot| slot.key() == key) {
+            None => Found::Miss { fill_key: hash },
+            Some(Slot::Response(stored)) => Found::Hit(stored),
+            Some(Slot::HitForMiss(marker)) => marker.found(hash, now),
+            Some(Slot::Vary(marker)) => {
+                let variant = variant_hash(&self.secret, hash, &marker.spec, request);
+                match cache.get(&variant).filter(|slot| slot.key() == key) {
+                    Some(Slot::Response(stored))
+                        if marker.spec.matches(request, &stored.place.variant) =>
+                    {
+                        Found::Hit(stored)
+                    }
+                    Some(Slot::HitForMiss(marker)) => marker.found(variant, now),
+                    Some(Slot::Response(_) | Slot::Vary(_)) | None => {
+                        Found::Miss { fill_key: variant }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The key to collapse under when a fill's head turned out to vary: `None` when `request`
+    /// selects that head, so it may follow; else the key of the variant it selects.
+    #[must_use]
+    pub fn variant_key(
+        &self,
+        primary: KeyHash,
+        head: &StoredHead,
+        request: Request<'_>,
+    ) -> Option<KeyHash> {
+        let spec = head.vary().filter(|_| !head.selects(request))?;
+        Some(variant_hash(&self.secret, primary, spec, request))
+    }
+
+    /// What [`insert_fetched`](Self::insert_fetched) needs to know about the time a fetch begins.
+    #[must_use]
+    pub fn ticket(&self, hash: KeyHash) -> Ticket {
+        Ticket {
+            primary: hash,
+            epoch: self.epoch(hash).load(Ordering::Acquire),
+        }
+    }
+
+    /// Stores a response that a fetch brought, unless its URI was invalidated since the fetch
+    /// began, as it may show what was there before. Then, or when it is too heavy, what is returned
+    /// is retired already, and good for the requests that waited for it.
+    ///
+    /// `ticket` is that of the primary hash, taken before the request was sent. A few thousand URIs
+    /// share an epoch, so now and then a response is not stored without need.
+    pub fn insert_fetched(
+        &self,
+        ticket: Ticket,
+        stored: Stored,
+        request: Request<'_>,
+    ) -> Arc<Stored> {
+        let inserted = {
+            let _stripe = self.lock_stripe(ticket.primary);
+            if self.ticket(ticket.primary) == ticket {
+                self.place(ticket.primary, stored, request)
+            } else {
+                stored.retire();
+                Arc::new(stored)
+            }
+        };
+        self.shelf.sweep_orphans();
+        inserted
+    }
+
+    /// Stores a response under its key, or under the variant `request` selects, and retires what it
+    /// replaces. Use [`insert_fetched`](Self::insert_fetched) for what took time to fetch.
+    ///
+    /// `hash` is the primary hash, `request` the one the response answers.
+    pub fn insert(&self, hash: KeyHash, stored: Stored, request: Request<'_>) -> Arc<Stored> {
+        self.insert_fetched(self.ticket(hash), stored, request)
+    }
+
+    /// Gives a response its place; the stripe is locked.
+    fn place(&self, hash: KeyHash, mut stored: Stored, request: Request<'_>) -> Arc<Stored> {
+        // Or the variants of a marker dropped a moment ago would take the new ones with them.
+        self.shelf.sweep_orphans();
+        let marker = match self.shelf.cache.peek(&hash) {
+            Some(Slot::Vary(marker)) if *marker.key == *stored.key() => Some(marker),
+            Some(_) | None => None,
+        };
+        let spec = marker_spec(marker.as_deref(), stored.vary());
+        let slot = match &spec {
+            Some(spec) => {
+                stored.place.variant = spec.variant_text(request);
+                variant_hash(&self.secret, hash, spec, request)
+            }
+            None => hash,
+        };
+        stored.place.id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        stored.place.slot = Some(slot);
+        stored.place.primary = Some(hash);
+        stored.place.weight = stored.weight();
+        let stored = Arc::new(stored);
+        if stored.place.weight > self.object_weight_max {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            stored.retire();
+            // What it was to replace is older than this: it must not be found in its place.
+            self.shelf.remove(slot);
+            if marker.is_none() {
+                self.shelf.remove(hash);
+            }
+            return stored;
+        }
+        if let Some(spec) = spec {
+            self.mark_variant(hash, stored.key(), spec, marker.as_deref(), slot);
+        }
+        self.shelf.put(slot, Slot::Response(Arc::clone(&stored)));
+        stored
+    }
+
+    /// Enters a variant into its URI's marker.
+    fn mark_variant(
+        &self,
+        hash: KeyHash,
+        key: &[u8],
+        spec: VarySpec,
+        old: Option<&VaryMarker>,
+        variant: KeyHash,
+    ) {
+        let mut variants = Vec::new();
+        if let Some(old) = old {
+            if old.spec != spec {
+                // Other names give other hashes: nobody would find the old variants again.
+                self.shelf.remove_variants(old);
+            } else if old.variants.contains(&variant) {
+                return;
+            } else {
+                variants.extend_from_slice(&old.variants);
+            }
+            old.supersede();
+        }
+        if variants.len() >= VARIANTS_MAX {
+            self.shelf.remove(variants.remove(0));
+        }
+        variants.push(variant);
+        self.shelf.put(
+            hash,
+            Slot::Vary(Arc::new(VaryMarker::new(key, spec, variants))),
+        );
+    }
+
+    /// Notes that answers for this URI cannot be stored, so that requests for it do not wait for
+    /// each other until `until`. `fill_key` and `key` are those of the lookup.
+    ///
+    /// Replaces a stored response: the upstream's newer answer is that it must not be stored. A
+    /// marker of variants stays. Only for a [`NoStore`](crate::NoStore) that `leaves_marker`.
+    pub fn mark_hit_for_miss(&self, fill_key: KeyHash, key: &[u8], until: UnixMillis) {
+        {
+            let _stripe = self.lock_stripe(fill_key);
+            let varies = matches!(self.shelf.cache.peek(&fill_key), Some(Slot::Vary(_)));
+            if !varies {
+                let marker = MissMarker {
+                    key: key.into(),
+                    until,
+                };
+                self.shelf.put(fill_key, Slot::HitForMiss(Arc::new(marker)));
+            }
+        }
+        self.shelf.sweep_orphans();
+    }
+
+    /// Removes what is stored under a hash; all variants when it is a URI that varies.
+    pub fn remove(&self, hash: KeyHash) {
+        {
+            let _stripe = self.lock_stripe(hash);
+            self.shelf.remove(hash);
+        }
+        self.shelf.sweep_orphans();
+    }
+
+    /// Invalidates a URI (RFC 9111 §4.4): all that is stored for it goes, and what is being fetched
+    /// at this moment will not be stored.
+    pub fn invalidate(&self, hash: KeyHash) {
+        self.epoch(hash).fetch_add(1, Ordering::AcqRel);
+        self.remove(hash);
+    }
+
+    /// Keeps a response warm that was served from a worker's front cache, so that the store's
+    /// eviction knows. Once in some dozens of hits is enough.
+    pub fn touch(&self, stored: &Stored) {
+        let (slot, primary) = (stored.place.slot, stored.place.primary);
+        for hash in slot.into_iter().chain(primary.filter(|_| primary != slot)) {
+            drop(self.shelf.cache.get(&hash));
+        }
+    }
+
+    /// Sets bytes aside for a fill. They count against the same budget as what is stored.
+    ///
+    /// # Errors
+    /// [`BudgetExhausted`] when half of the budget is in flight already.
+    pub fn reserve(&self, bytes: u64) -> Result<Reservation, BudgetExhausted> {
+        Reservation::new(Arc::clone(&self.budget), bytes)
+    }
+
+    /// Bytes of everything stored.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        self.shelf.cache.weight()
+    }
+
+    /// Bytes set aside for fills.
+    #[must_use]
+    pub fn reserved(&self) -> u64 {
+        self.budget.reserved()
+    }
+
+    /// The budget in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.capacity_bytes
+    }
+
+    /// The heaviest response that is admitted, in bytes of [`Stored::weight`].
+    #[must_use]
+    pub fn object_weight_max(&self) -> u64 {
+        self.object_weight_max
+    }
+
+    /// Entries, markers included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shelf.cache.len()
+    }
+
+    /// Is nothing stored?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shelf.cache.is_empty()
+    }
+
+    /// Responses dropped or replaced by the cache so far.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.shelf.dropped.responses.load(Ordering::Relaxed)
+    }
+
+    /// Responses refused so far because they were too heavy.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    fn epoch(&self, hash: KeyHash) -> &AtomicU64 {
+        &self.epochs[hash.0 as usize % EPOCHS]
+    }
+
+    fn lock_stripe(&self, hash: KeyHash) -> MutexGuard<'_, ()> {
+        let stripe = &self.stripes[(hash.0 >> 64) as usize % STRIPES];
+        stripe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks what must hold whenever no other thread is in the middle of a change. For tests.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold, in words.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        let (weight, reserved) = (self.weight(), self.reserved());
+        if weight + reserved > self.capacity_bytes {
+            return Err(format!(
+                "{weight} stored + {reserved} reserved exceed the budget"
+            ));
+        }
+        if reserved > self.budget.granted() {
+            return Err("more is reserved than was taken from the cache".to_owned());
+        }
+        for (hash, slot) in self.shelf.cache.iter() {
+            self.check_slot(hash, &slot)?;
+        }
+        Ok(())
+    }
+
+    fn check_slot(&self, hash: KeyHash, slot: &Slot) -> Result<(), String> {
+        match slot {
+            Slot::Response(stored) => {
+                let name = String::from_utf8_lossy(stored.key()).into_owned();
+                let listed = |primary| match self.shelf.cache.peek(&primary) {
+                    Some(Slot::Vary(marker)) => marker.variants.contains(&hash),
+                    Some(Slot::Response(_) | Slot::HitForMiss(_)) | None => false,
+                };
+                if stored.is_retired() {
+                    Err(format!("{name} is stored and retired"))
+                } else if stored.place.slot != Some(hash) || stored.place.weight != stored.weight()
+                {
+                    Err(format!("{name} does not know its place"))
+                } else if stored.place.primary != Some(hash)
+                    && !stored.place.primary.is_some_and(listed)
+                {
+                    Err(format!("{name} is a variant no marker lists"))
+                } else {
+                    Ok(())
+                }
+            }
+            Slot::Vary(marker) if marker.variants.len() > VARIANTS_MAX => {
+                Err(format!("{} variants of one URI", marker.variants.len()))
+            }
+            Slot::Vary(_) | Slot::HitForMiss(_) => Ok(()),
+        }
+    }
+}
+
+impl MissMarker {
+    fn found(&self, fill_key: KeyHash, now: UnixMillis) -> Found {
+        if now < self.until {
+            Found::HitForMiss { fill_key }
+        } else {
+            Found::Miss { fill_key }
+        }
+    }
+}
+
+/// The names a URI's marker has after a response with `vary` came.
+///
+/// They only grow: a response that names fewer fields (often an error page) goes under the names
+/// already known, which can only tell too many requests apart, never too few. When the union would
+/// be too long, the newer names replace the older.
+fn marker_spec(marker: Option<&VaryMarker>, vary: Option<&VarySpec>) -> Option<VarySpec> {
+    match (marker, vary) {
+        (None, vary) => vary.cloned(),
+        (Some(marker), None) => Some(marker.spec.clone()),
+        (Some(marker), Some(vary)) => Some(marker.spec.union(vary).unwrap_or_else(|| vary.clone())),
+    }
+}
+
+fn shards_for(cache_bytes: u64, object_bytes_max: u64) -> u64 {
+    let fitting = cache_bytes / (SHARD_OBJECTS_MIN * object_bytes_max.max(1));
+    // The largest power of two that fits: the cache would round up.
+    match fitting.min(SHARDS_MAX) {
+        0 | 1 => 1,
+        several => 1 << several.ilog2(),
+    }
+}
+
+impl Shelf {
+    fn new(cache_bytes: u64, shards: u64, typical_objects: u64) -> Self {
+        let dropped = Arc::new(Dropped::default());
+        let options = OptionsBuilder::new()
+            .shards(shards as usize)
+            // The crate halves the shards while there are fewer than 32 items in each.
+            .estimated_items_capacity(typical_objects.max(shards * 32) as usize)
+            .weight_capacity(cache_bytes - cache_bytes % shards)
+            .build()
+            .expect("both capacities are given");
+        let lifecycle = Retire(Arc::clone(&dropped));
+        let cache = Cache::with_options(options, SlotWeight, FoldBuilder::default(), lifecycle);
+        Self {
+            cache,
+            dropped,
+            sweep: Mutex::new(()),
+        }
+    }
+
+    fn put(&self, hash: KeyHash, slot: Slot) {
+        self.cache.insert(hash, slot);
+    }
+
+    /// Removes one slot, and the variants when it lists any.
+    fn remove(&self, hash: KeyHash) {
+        match self.cache.remove(&hash) {
+            Some((_, Slot::Response(stored))) => stored.retire(),
+            Some((_, Slot::Vary(marker))) => {
+                marker.supersede();
+                self.remove_variants(&marker);
+            }
+            Some((_, Slot::HitForMiss(_))) | None => {}
+        }
+    }
+
+    fn remove_variants(&self, marker: &VaryMarker) {
+        for &variant in &marker.variants {
+            if let Some((_, Slot::Response(stored))) = self.cache.remove(&variant) {
+                stored.retire();
+            }
+        }
+    }
+
+    /// Removes the variants of markers that the cache dropped: nobody finds them any more, and
+    /// nobody could retire them when their URI is invalidated.
+    fn sweep_orphans(&self) {
+        let _sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        for marker in self.dropped.take_orphaned() {
+            self.remove_variants(&marker);
+        }
+    }
+}
+
+impl Resize for Shelf {
+    fn resize(&self, capacity_bytes: u64) {
+        let shards = self.cache.num_shards() as u64;
+        // The crate rounds the share of a shard up.
+        self.cache
+            .set_capacity(capacity_bytes - capacity_bytes % shards);
+        self.sweep_orphans();
+    }
+}
