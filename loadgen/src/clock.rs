@@ -27,7 +27,9 @@ pub fn thread_cpu_ns() -> u64 {
 /// Seconds since 1970, for the record only.
 #[must_use]
 pub fn wall_time() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 fn nanoseconds(time: Timespec) -> u64 {
@@ -48,7 +50,9 @@ impl CpuTicks {
     /// Reads `/proc/stat`; zeros where there is none, so that a run without it says no steal.
     #[must_use]
     pub fn now() -> Self {
-        std::fs::read_to_string("/proc/stat").map(|text| Self::parse(&text)).unwrap_or_default()
+        std::fs::read_to_string("/proc/stat")
+            .map(|text| Self::parse(&text))
+            .unwrap_or_default()
     }
 
     /// The first line of `/proc/stat` (proc_stat(5)): user nice system idle iowait irq softirq
@@ -56,14 +60,24 @@ impl CpuTicks {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let line = text.lines().next().unwrap_or_default();
-        let columns: Vec<u64> =
-            line.split_ascii_whitespace().skip(1).take(8).map_while(|n| n.parse().ok()).collect();
-        Self { stolen: columns.get(7).copied().unwrap_or(0), total: columns.iter().sum() }
+        let columns: Vec<u64> = line
+            .split_ascii_whitespace()
+            .skip(1)
+            .take(8)
+            .map_while(|n| n.parse().ok())
+            .collect();
+        Self {
+            stolen: columns.get(7).copied().unwrap_or(0),
+            total: columns.iter().sum(),
+        }
     }
 
     /// Stolen share since `earlier`, 0 to 1.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "tick counts of a run are far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "tick counts of a run are far below 2^52"
+    )]
     pub fn stolen_share_since(self, earlier: Self) -> f64 {
         let total = self.total.saturating_sub(earlier.total);
         if total == 0 {
@@ -83,7 +97,11 @@ mod tests {
             let share = CpuTicks::parse(later).stolen_share_since(CpuTicks::parse(earlier));
             assert!((share - expected).abs() < 1e-9, "{share} != {expected}");
         };
-        check("cpu 1 1 1 1 1 1 1 10 5 5\ncpu0 9", "cpu 1 1 1 81 1 1 1 30 7 7\n", 0.2);
+        check(
+            "cpu 1 1 1 1 1 1 1 10 5 5\ncpu0 9",
+            "cpu 1 1 1 81 1 1 1 30 7 7\n",
+            0.2,
+        );
         check("", "", 0.0);
         check("cpu 1 2 x", "cpu 3 4", 0.0);
     }

@@ -43,7 +43,11 @@ impl Draw {
 
     /// A number in `0..bound`; 0 when `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        if bound <= 1 { 0 } else { self.random.random_range(0..bound) }
+        if bound <= 1 {
+            0
+        } else {
+            self.random.random_range(0..bound)
+        }
     }
 
     /// A number in `0.0..1.0`.
@@ -69,7 +73,9 @@ impl Weighted {
     #[must_use]
     pub fn new(weights: &[f64]) -> Option<Self> {
         let total: f64 = weights.iter().sum();
-        let sound = weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
+        let sound = weights
+            .iter()
+            .all(|weight| weight.is_finite() && *weight >= 0.0);
         if !sound || total <= 0.0 {
             return None;
         }
@@ -139,7 +145,10 @@ mod tests {
             }
             let total: f64 = weights.iter().sum();
             for (count, weight) in counts.iter().zip(weights) {
-                assert!((count - weight / total).abs() < 0.02, "{counts:?} for {weights:?}");
+                assert!(
+                    (count - weight / total).abs() < 0.02,
+                    "{counts:?} for {weights:?}"
+                );
             }
         };
         check(&[1.0]);

@@ -6,6 +6,11 @@
 pub mod affinity;
 pub mod clock;
 pub mod draw;
+pub mod exchange;
+pub mod expect;
 mod io;
+pub mod learned;
 pub mod null_server;
+pub mod schedule;
+pub mod slo;
 pub mod template;

@@ -64,7 +64,10 @@ struct Decimal {
 
 impl Decimal {
     fn new(mut number: u64) -> Self {
-        let mut decimal = Self { bytes: [b'0'; 20], start: 20 };
+        let mut decimal = Self {
+            bytes: [b'0'; 20],
+            start: 20,
+        };
         loop {
             decimal.start -= 1;
             let digit = u8::try_from(number % 10).expect("a remainder of 10 is below 10");
@@ -119,7 +122,9 @@ impl Template {
     /// Text without variables, braces and all.
     #[must_use]
     pub fn literal(text: impl Into<Vec<u8>>) -> Self {
-        Self { parts: vec![Part::Literal(text.into().into())] }
+        Self {
+            parts: vec![Part::Literal(text.into().into())],
+        }
     }
 
     /// Appends the text for the request begun last in `draw`.
@@ -138,7 +143,9 @@ impl Template {
     /// Whether `{origin}` occurs.
     #[must_use]
     pub fn has_origin(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Variable(Variable::Origin)))
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::Variable(Variable::Origin)))
     }
 
     /// The literal text before and after `{origin}` (`None`: it does not occur), when there is no
@@ -169,7 +176,10 @@ impl Template {
 
 impl Variable {
     fn parse(text: &str) -> Result<Self, TemplateError> {
-        let wrong = |problem| TemplateError::Arguments { variable: text.to_owned(), problem };
+        let wrong = |problem| TemplateError::Arguments {
+            variable: text.to_owned(),
+            problem,
+        };
         let (name, arguments) = text.split_once(':').unwrap_or((text, ""));
         let number = |text: &str, problem| match text.parse::<u64>() {
             Ok(number) if number > 0 && number <= 1 << 53 => Ok(number),
@@ -179,7 +189,9 @@ impl Variable {
             "seq" | "origin" if !arguments.is_empty() => Err(wrong("takes no arguments")),
             "seq" => Ok(Self::Seq),
             "origin" => Ok(Self::Origin),
-            "rand" => Ok(Self::Rand { bound: number(arguments, "write {rand:N}, N above 0")? }),
+            "rand" => Ok(Self::Rand {
+                bound: number(arguments, "write {rand:N}, N above 0")?,
+            }),
             "zipf" => {
                 let problem = "write {zipf:N:S}, N above 0 and S a number from 0, like 1.1";
                 let (keys, exponent) = arguments.split_once(':').ok_or_else(|| wrong(problem))?;
@@ -196,7 +208,10 @@ impl Variable {
                 if !(0.0..=1.0).contains(&ratio) {
                     return Err(wrong(problem));
                 }
-                Ok(Self::Hit { ratio, keys: number(keys, problem)? })
+                Ok(Self::Hit {
+                    ratio,
+                    keys: number(keys, problem)?,
+                })
             }
             _ => Err(TemplateError::Unknown(text.to_owned())),
         }
@@ -257,7 +272,10 @@ mod tests {
         let check = |text: &str, expected: &[&str]| {
             let template = Template::parse(text).unwrap();
             let mut draw = Draw::new(1, 0, 1);
-            let got: Vec<String> = expected.iter().map(|_| render(&template, &mut draw)).collect();
+            let got: Vec<String> = expected
+                .iter()
+                .map(|_| render(&template, &mut draw))
+                .collect();
             assert_eq!(got, expected, "{text}");
         };
         check("", &[""]);
@@ -300,8 +318,14 @@ mod tests {
         }
         // With exponent 1 the first key is asked for twice as often as the second, and the
         // harmonic number of 100 is 5.19.
-        assert!((f64::from(counts[0]) / f64::from(counts[1]) - 2.0).abs() < 0.15, "{counts:?}");
-        assert!((f64::from(counts[0]) / 50_000.0 - 1.0 / 5.187).abs() < 0.01, "{counts:?}");
+        assert!(
+            (f64::from(counts[0]) / f64::from(counts[1]) - 2.0).abs() < 0.15,
+            "{counts:?}"
+        );
+        assert!(
+            (f64::from(counts[0]) / 50_000.0 - 1.0 / 5.187).abs() < 0.01,
+            "{counts:?}"
+        );
         assert!(counts.iter().all(|count| *count > 0));
     }
 
@@ -325,7 +349,11 @@ mod tests {
     #[test]
     fn the_echo_is_found() {
         let check = |text: &str, expected: Option<(&[u8], Option<&[u8]>)>| {
-            assert_eq!(Template::parse(text).unwrap().around_origin(), expected, "{text}");
+            assert_eq!(
+                Template::parse(text).unwrap().around_origin(),
+                expected,
+                "{text}"
+            );
         };
         check("", Some((b"", None)));
         check("*", Some((b"*", None)));
