@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use corsair_server::{Snapshot, WorkerSnapshot};
+use corsair_server::{LiveDriver, Snapshot, WorkerSnapshot};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -20,7 +20,12 @@ use crate::admin::AdminState;
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The drivers a node can run on; the live one has the value 1.
-const DRIVERS: [&str; 2] = ["io_uring", "epoll"];
+const DRIVERS: [LiveDriver; 4] = [
+    LiveDriver::UringDeferred,
+    LiveDriver::UringCooperative,
+    LiveDriver::UringPlain,
+    LiveDriver::Epoll,
+];
 
 /// A registry whose only member asks the node at each scrape.
 pub(crate) fn registry(state: &Arc<AdminState>) -> Registry {
@@ -62,7 +67,8 @@ impl NodeCollector {
         let plan = state.node.plan();
         let build = [("version", state.build), ("name", &plan.node.name)];
         page.gauge("build", "Always 1; what runs here", [(build, 1.0)])?;
-        let drivers = DRIVERS.map(|name| ([("driver", name)], truth(name == snapshot.driver)));
+        let drivers = DRIVERS.map(LiveDriver::as_str);
+        let drivers = drivers.map(|name| ([("driver", name)], truth(name == snapshot.driver)));
         page.gauge("driver", "1 for the driver the workers run on", drivers)?;
         page.gauge(
             "uptime_seconds",

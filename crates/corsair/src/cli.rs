@@ -1,0 +1,178 @@
+//! The command line, declared once: parsing, `--help` and its examples come from these types.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Version and, when it was built inside its repository, the commit.
+pub(crate) const VERSION: &str = env!("CORSAIR_VERSION");
+
+const EXAMPLES: &str = "\
+Examples:
+  corsair                               the demo, on 127.0.0.1:8080
+  corsair run -c /etc/corsair/node.toml
+  corsair check configs/*.toml";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  corsair run                           the demo: a built-in upstream behind a CORS policy
+  corsair run -c node.toml
+  corsair run -c node.toml --set listener.0.address=127.0.0.1:8081 --set cache.memory=1GiB
+
+Signals:
+  SIGHUP          reads the configuration again; with an error in it the old one stays
+  SIGTERM SIGINT  stop accepting, let requests finish (node.drain_timeout); a SIGINT while that
+                  lasts ends at once
+
+Exit codes:
+  0  every connection ended by itself    2  the configuration has errors, or wrong usage
+  1  could not start                     3  connections were cut when the drain time was up
+                                       130  ended at once by a second SIGINT";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  corsair check node.toml
+  corsair check --deny warnings configs/*.toml
+  corsair check --format json node.toml | jq .diagnostics
+
+Exit codes:
+  0  clean
+  1  warnings, with --deny warnings
+  2  errors, or wrong usage";
+
+/// A caching HTTP edge node that decides CORS and response headers at the moment of serving.
+#[derive(Debug, Parser)]
+#[command(name = "corsair", version = VERSION, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// Without a command, `run` is meant.
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the node; without -c, the demo.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArguments),
+    /// Parse, compile and lint configurations: every problem at once, with its place and remedy.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// The configuration; without it the embedded demo runs.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Change one value: a dotted path such as limits.idle_timeout=30s; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// The configurations to check.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// How to write what was found.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+    /// What else counts as a failure.
+    #[arg(long, value_enum)]
+    pub(crate) deny: Option<Deny>,
+}
+
+/// How diagnostics are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+/// What `--deny` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Deny {
+    /// Warnings are failures.
+    Warnings,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    fn check(words: &str, expected: Result<&str, ErrorKind>) {
+        let parsed = Cli::try_parse_from(words.split(' '));
+        let got = parsed.map(|cli| match cli.command {
+            None => format!("implied run {:?} {:?}", cli.run.config, cli.run.set),
+            Some(Command::Run(a)) => format!("run {:?} {:?}", a.config, a.set),
+            Some(Command::Check(a)) => format!("check {:?} {:?} {:?}", a.files, a.format, a.deny),
+        });
+        assert_eq!(
+            got.as_deref().map_err(clap::Error::kind),
+            expected,
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn command_lines() {
+        Cli::command().debug_assert();
+        check("corsair", Ok("implied run None []"));
+        check("corsair --set a.b=1", Ok("implied run None [\"a.b=1\"]"));
+        check("corsair -c x.toml", Ok("implied run Some(\"x.toml\") []"));
+        check("corsair run", Ok("run None []"));
+        check(
+            "corsair run -c x --set a=1 --set b=2",
+            Ok("run Some(\"x\") [\"a=1\", \"b=2\"]"),
+        );
+        check("corsair run --config x", Ok("run Some(\"x\") []"));
+        check("corsair check a b", Ok("check [\"a\", \"b\"] Human None"));
+        check(
+            "corsair check a --format json --deny warnings",
+            Ok("check [\"a\"] Json Some(Warnings)"),
+        );
+        check("corsair check", Err(ErrorKind::MissingRequiredArgument));
+        check("corsair check a --format xml", Err(ErrorKind::InvalidValue));
+        check(
+            "corsair check a --deny errors",
+            Err(ErrorKind::InvalidValue),
+        );
+        check("corsair run a", Err(ErrorKind::UnknownArgument));
+        check("corsair fly", Err(ErrorKind::InvalidSubcommand));
+        check("corsair -c x check a", Err(ErrorKind::ArgumentConflict));
+        check("corsair --version", Err(ErrorKind::DisplayVersion));
+        check("corsair run --help", Err(ErrorKind::DisplayHelp));
+    }
+
+    #[test]
+    fn every_help_has_an_example_and_fits_the_terminal() {
+        let mut root = Cli::command().term_width(100);
+        root.build();
+        let mut texts = vec![root.render_help().to_string()];
+        texts.extend(
+            root.get_subcommands_mut()
+                .map(|sub| sub.render_help().to_string()),
+        );
+        assert_eq!(texts.len(), 3);
+        for text in texts {
+            assert!(text.contains("Examples:\n  corsair "), "{text}");
+            assert!(
+                text.lines().all(|line| line.chars().count() <= 100),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_version_names_no_path() {
+        assert!(VERSION.starts_with(env!("CARGO_PKG_VERSION")), "{VERSION}");
+        assert!(!VERSION.contains('/'), "{VERSION}");
+    }
+}

@@ -1,0 +1,188 @@
+//! Where a configuration comes from, so that a reload reads the same one again: a file, or the
+//! embedded demo.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use corsair_config::{
+    CONFIG_BYTES_MAX, Checked, Code, Diagnostic, FileError, FileSource, check_with,
+};
+
+use crate::demo;
+
+/// The text to read, again for each reload.
+#[derive(Debug, Clone)]
+pub(crate) enum ConfigSource {
+    /// A file on disk.
+    File(PathBuf),
+    /// The demo's, with its built-in upstream at this address.
+    Demo(SocketAddr),
+}
+
+impl ConfigSource {
+    /// The name shown to people and in diagnostics.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Demo(_) => "the embedded demo".to_owned(),
+        }
+    }
+
+    /// Reads and checks; a file that cannot be read is a diagnostic like any other.
+    pub(crate) fn load(&self, set: &[String]) -> Checked {
+        let set = set.iter().map(String::as_str);
+        match self {
+            Self::Demo(upstream) => {
+                let to_built_in = format!("upstream.0.servers=[\"http://{upstream}\"]");
+                let all: Vec<&str> = std::iter::once(to_built_in.as_str()).chain(set).collect();
+                check_with("demo.toml", demo::CONFIG, &all, &Directory(PathBuf::new()))
+            }
+            Self::File(path) => {
+                let name = self.name();
+                match read_text(path, CONFIG_BYTES_MAX) {
+                    Ok(text) => {
+                        let base = path.parent().unwrap_or(Path::new("")).to_owned();
+                        check_with(&name, &text, &set.collect::<Vec<_>>(), &Directory(base))
+                    }
+                    Err(error) => Checked {
+                        plan: None,
+                        diagnostics: vec![unreadable(name, &error)],
+                    },
+                }
+            }
+        }
+    }
+}
+
+fn unreadable(file: String, error: &FileError) -> Diagnostic {
+    let (message, remedy) = match error {
+        FileError::NotFound => ("there is no such file".to_owned(), "check the path"),
+        FileError::TooLarge => (
+            format!("the file has more than {} MiB", CONFIG_BYTES_MAX >> 20),
+            "move long lists of origins to an origins_file",
+        ),
+        FileError::NotText => ("the file is not UTF-8 text".to_owned(), "save it as UTF-8"),
+        FileError::Other(why) => (
+            format!("the file cannot be read: {why}"),
+            "check its permissions",
+        ),
+    };
+    Diagnostic {
+        code: Code::Unreadable.as_str(),
+        severity: Code::Unreadable.severity(),
+        file,
+        line: 1,
+        column: 1,
+        message,
+        remedy: remedy.to_owned(),
+        snippet: None,
+    }
+}
+
+/// Files that a configuration names, relative to the directory of the configuration itself.
+struct Directory(PathBuf);
+
+impl FileSource for Directory {
+    fn read(&self, path: &str, bytes_max: usize) -> Result<String, FileError> {
+        read_text(&self.0.join(path), bytes_max)
+    }
+
+    fn host_name(&self) -> Option<String> {
+        rustix::system::uname()
+            .nodename()
+            .to_str()
+            .ok()
+            .map(str::to_owned)
+    }
+}
+
+fn read_text(path: &Path, bytes_max: usize) -> Result<String, FileError> {
+    let other = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => FileError::NotFound,
+        _ => FileError::Other(error.to_string()),
+    };
+    let file = File::open(path).map_err(other)?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a long file from one that just fits, and ends endless ones.
+    let limit = bytes_max as u64 + 1;
+    file.take(limit).read_to_end(&mut bytes).map_err(other)?;
+    if bytes.len() > bytes_max {
+        return Err(FileError::TooLarge);
+    }
+    String::from_utf8(bytes).map_err(|_| FileError::NotText)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of these bytes in a directory of its own, which goes with it.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str, bytes: &[u8]) -> Self {
+            let directory =
+                std::env::temp_dir().join(format!("corsair-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&directory).unwrap();
+            std::fs::write(directory.join(name), bytes).unwrap();
+            Self(directory)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn files_are_read_up_to_the_bound_and_not_past_it() {
+        let scratch = Scratch::new("bound", b"12345678");
+        let source = Directory(scratch.0.clone());
+        assert_eq!(source.read("bound", 8).as_deref(), Ok("12345678"));
+        assert_eq!(source.read("bound", 7), Err(FileError::TooLarge));
+        assert_eq!(source.read("absent", 7), Err(FileError::NotFound));
+        assert_eq!(
+            Directory(PathBuf::new()).read("/dev/zero", 7),
+            Err(FileError::TooLarge)
+        );
+        assert!(matches!(source.read(".", 7), Err(FileError::Other(_))));
+    }
+
+    #[test]
+    fn text_is_utf8() {
+        let scratch = Scratch::new("latin", b"caf\xe9");
+        assert_eq!(
+            Directory(scratch.0.clone()).read("latin", 99),
+            Err(FileError::NotText)
+        );
+    }
+
+    #[test]
+    fn an_absent_configuration_is_a_diagnostic() {
+        let checked = ConfigSource::File("no/such/file.toml".into()).load(&[]);
+        assert!(checked.plan.is_none());
+        let told = checked.diagnostics[0].to_string();
+        assert!(
+            told.starts_with("no/such/file.toml:1:1: error[E004]: there is no such"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn the_demo_is_clean_and_points_at_its_own_upstream() {
+        let upstream = "127.0.0.1:4321".parse().unwrap();
+        let checked = ConfigSource::Demo(upstream).load(&["node.workers=1".to_owned()]);
+        assert_eq!(checked.diagnostics, []);
+        let plan = checked.plan.unwrap();
+        assert_eq!(
+            (plan.upstreams[0].host.as_str(), plan.upstreams[0].port),
+            ("127.0.0.1", 4321)
+        );
+        assert_eq!(plan.node.workers, Some(1));
+        assert_eq!(plan.listeners[0].address.to_string(), "127.0.0.1:8080");
+        assert_eq!(plan.admin.listen.to_string(), "127.0.0.1:9180");
+    }
+}
