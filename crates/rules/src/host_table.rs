@@ -338,6 +338,10 @@ impl HostTable {
             && self.text.get(begin..begin + text.len()) == Some(text)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// All keys in slot order. Linear: for reports, never for requests.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (Key<'_>, Payload)> {
         self.slots

@@ -5,15 +5,48 @@
 //! follow the Fetch standard; the contract is the product's specification, §2 and §3.
 #![forbid(unsafe_code)]
 
+pub mod cors;
+mod cors_compile;
+mod cors_policy;
+pub mod fuzzing;
+mod glob;
+mod header_condition;
+pub mod header_policy;
+mod header_template;
 pub mod host_name;
 mod host_table;
-mod origin_pattern;
+pub mod lint;
+mod media_type;
+pub mod origin_pattern;
 mod origin_set;
+mod requested_headers;
+pub mod route;
+mod seed_form;
+pub mod site;
 mod star_anywhere;
+mod vary;
 mod web_origin;
 
+pub use cors::{
+    ActualAnswer, CorsKind, CorsOutcome, CorsPolicies, CorsPolicySpec, PreflightAnswer,
+    RequestOrigin, ResourcePolicy, ShadowVerdict, UpstreamMode, VaryContribution,
+    is_cors_response_field,
+};
+pub use header_condition::HeaderConditionSpec;
+pub use header_policy::{
+    EditContext, HeaderOp, HeaderOpSpec, HeaderPolicy, NameProtection, protection_of,
+};
+pub use header_template::VALUE_BYTES_MAX;
+pub use lint::{
+    LINT_TABLE, Lint, LintRow, OpPlace, OpProblem, PolicyPlace, PolicyProblem, Severity,
+};
 pub use origin_pattern::{
     Dialect, OriginPattern, OriginRule, PatternError, PatternNote, PortRule, SchemeRule,
 };
 pub use origin_set::OriginSet;
+pub use requested_headers::{REQUESTED_BYTES_MAX, REQUESTED_MEMBERS_MAX};
+pub use route::{MethodSet, PathPattern, PathPatternError, RouteTable};
+pub use seed_form::{SeedForm, SeedOpSpec, fold_seed_siblings, read_seed_form};
+pub use site::{HostPattern, HostPatternError, SiteConflict, SiteTable};
+pub use vary::{VARY_MEMBERS_MAX, merge_vary};
 pub use web_origin::{NotSerialized, ORIGIN_BYTES_MAX, SCHEME_BYTES_MAX, WebOrigin};

@@ -201,6 +201,24 @@ impl OriginPattern {
         Ok((pattern, notes))
     }
 
+    /// Whether this pattern alone allows an origin with parts. Linear lists of patterns are not for
+    /// requests: [`crate::OriginSet`] is.
+    #[must_use]
+    pub fn allows(&self, origin: &WebOrigin<'_>) -> bool {
+        match self {
+            Self::Star => true,
+            Self::Null => false,
+            Self::Exact(rule) => rule.allows_exactly(origin),
+            Self::Suffix(rule) => rule.allows_below(origin),
+            Self::StarAnywhere { prefix, suffix } => {
+                let text = origin.to_string();
+                text.len() > prefix.len() + suffix.len()
+                    && text.starts_with(&**prefix)
+                    && text.ends_with(&**suffix)
+            }
+        }
+    }
+
     /// Whether the pattern is one constant text, so that a response need not look at `Origin`.
     #[must_use]
     pub fn as_constant(&self) -> Option<String> {

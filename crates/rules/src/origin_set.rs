@@ -14,6 +14,8 @@ use crate::star_anywhere::{Literals, StarAnywhere};
 use crate::web_origin::{ORIGIN_BYTES_MAX, default_port, parse_port, split_scheme};
 use core::mem::size_of;
 
+mod redundancy;
+
 /// Schemes as small numbers; a request's scheme has one of these or matches nothing.
 type SchemeCode = u16;
 const HTTP: SchemeCode = 1;
@@ -39,9 +41,25 @@ const TAG_PORT_ANY: u8 = 0b0100_0000;
 struct Record {
     /// Scheme code in the high half, port code below: groups are sorted by it.
     scheme_and_port: u64,
-    /// 0 for a scheme written out, 1 for one out of `*://`: the first of equal keys decides.
-    breadth: u32,
+    /// The first of equal keys decides.
+    breadth: Breadth,
     pattern: u32,
+}
+
+/// Whether the pattern wrote the scheme out, or said `*://`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Breadth {
+    Narrow,
+    Wide,
+}
+
+/// The first record with this key that is at least so broad, in a sorted group.
+fn first_of(records: &[Record], key: u64, breadth: Breadth) -> Option<&Record> {
+    let place =
+        records.partition_point(|record| (record.scheme_and_port, record.breadth) < (key, breadth));
+    records
+        .get(place)
+        .filter(|record| record.scheme_and_port == key)
 }
 
 const fn record_key(scheme: SchemeCode, port: PortCode) -> u64 {
@@ -128,7 +146,6 @@ impl OriginSet {
                 push_records(pattern, rule, &custom_schemes, &mut records);
             }
             records[first..].sort_unstable();
-            dedup_tail(&mut records, first);
             groups.push((as_u32(first), as_u32(records.len())));
             Payload {
                 reference: as_u32(groups.len() - 1),
@@ -240,16 +257,16 @@ impl OriginSet {
     }
 
     fn admit_in_group(&self, group: u32, scheme: SchemeCode, port: PortCode) -> Option<u32> {
-        let (first, end) = *self.groups.get(group as usize)?;
-        let records = &self.records[first as usize..end as usize];
-        let find = |port| {
-            let key = record_key(scheme, port);
-            let place = records
-                .binary_search_by_key(&key, |record| record.scheme_and_port)
-                .ok()?;
-            Some(records[place].pattern)
-        };
-        find(port).or_else(|| find(PORT_ANY))
+        let records = self.group(group);
+        let find = |port| first_of(records, record_key(scheme, port), Breadth::Narrow);
+        find(port)
+            .or_else(|| find(PORT_ANY))
+            .map(|record| record.pattern)
+    }
+
+    fn group(&self, group: u32) -> &[Record] {
+        let (first, end) = self.groups[group as usize];
+        &self.records[first as usize..end as usize]
     }
 
     /// How many patterns were compiled, redundant ones included.
@@ -344,8 +361,6 @@ impl OriginSet {
             };
             return vec![(payload.reference, restore(scheme, port))];
         }
-        let (first, end) = self.groups[payload.reference as usize];
-        let records = &self.records[first as usize..end as usize];
         let restore_record = |record: &Record| {
             let scheme = self.scheme_rule((record.scheme_and_port >> 32) as SchemeCode);
             let port = match record.scheme_and_port as PortCode {
@@ -354,7 +369,10 @@ impl OriginSet {
             };
             (record.pattern, restore(scheme, port))
         };
-        records.iter().map(restore_record).collect()
+        self.group(payload.reference)
+            .chunk_by(|a, b| a.scheme_and_port == b.scheme_and_port)
+            .map(|equal| restore_record(&equal[0]))
+            .collect()
     }
 
     fn scheme_rule(&self, code: SchemeCode) -> SchemeRule {
@@ -429,7 +447,7 @@ fn push_records(
     custom_schemes: &[Box<[u8]>],
     records: &mut Vec<Record>,
 ) {
-    let mut push = |scheme: SchemeCode, default: Option<u16>, breadth: u32| {
+    let mut push = |scheme: SchemeCode, default: Option<u16>, breadth: Breadth| {
         let port = match rule.port {
             PortRule::Absent => PORT_ABSENT,
             PortRule::Exact(port) if default == Some(port) => PORT_ABSENT,
@@ -443,28 +461,20 @@ fn push_records(
         });
     };
     match &rule.scheme {
-        SchemeRule::Http => push(HTTP, Some(80), 0),
-        SchemeRule::Https => push(HTTPS, Some(443), 0),
+        SchemeRule::Http => push(HTTP, Some(80), Breadth::Narrow),
+        SchemeRule::Https => push(HTTPS, Some(443), Breadth::Narrow),
         SchemeRule::HttpOrHttps => {
-            push(HTTP, Some(80), 1);
-            push(HTTPS, Some(443), 1);
+            push(HTTP, Some(80), Breadth::Wide);
+            push(HTTPS, Some(443), Breadth::Wide);
         }
         SchemeRule::Custom(scheme) => {
-            push(scheme_code(scheme, custom_schemes), default_port(scheme), 0);
+            push(
+                scheme_code(scheme, custom_schemes),
+                default_port(scheme),
+                Breadth::Narrow,
+            );
         }
     }
-}
-
-/// Keeps the first of equal keys in the sorted tail.
-fn dedup_tail(records: &mut Vec<Record>, first: usize) {
-    let mut kept = first;
-    for at in first..records.len() {
-        if kept == first || records[kept - 1].scheme_and_port != records[at].scheme_and_port {
-            records[kept] = records[at];
-            kept += 1;
-        }
-    }
-    records.truncate(kept);
 }
 
 /// Where the host ends, and the port behind it; `None` when what stands there is no port.

@@ -10,7 +10,7 @@ use crate::origin_pattern::OriginPattern;
 use crate::web_origin::{ORIGIN_BYTES_MAX, WebOrigin};
 use aho_corasick::{AhoCorasick, MatchKind, automaton::OverlappingState};
 use core::mem::size_of;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Which literal of a pattern the automaton looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,7 +68,7 @@ impl StarAnywhere {
         if patterns.is_empty() {
             return None;
         }
-        let mut counts: HashMap<(Side, &str), u32> = HashMap::new();
+        let mut counts: BTreeMap<(Side, &str), u32> = BTreeMap::new();
         for pattern in patterns {
             *counts.entry((Side::Prefix, pattern.prefix)).or_default() += 1;
             *counts.entry((Side::Suffix, pattern.suffix)).or_default() += 1;

@@ -1,0 +1,428 @@
+//! From `[site.cors]` values to compiled policies, with every finding of spec §3.6 at once.
+//!
+//! Errors refuse all policies of the route; a malformed entry never becomes something wider. Public
+//! suffixes are those of the list at <https://publicsuffix.org>, as the `psl` crate carries it: a
+//! suffix that is not on the list (`localhost`, `internal`) is nobody's to register.
+
+use crate::cors::{CORS_RESPONSE_FIELDS, CorsPolicySpec, UpstreamMode};
+use crate::cors_policy::{
+    Audience, Block, HeaderRule, ListSource, MethodRule, Policy, Standing, StarredName, is_method,
+};
+use crate::lint::{Lint, PolicyPlace, PolicyProblem, Severity};
+use crate::media_type::MediaPattern;
+use crate::origin_pattern::{Dialect, OriginPattern, SchemeRule};
+use crate::origin_set::OriginSet;
+use crate::web_origin::is_loopback_host;
+use corsair_http1::{KnownField, KnownSet, is_token};
+
+/// Longest lifetime that any browser keeps a preflight answer, in seconds (Firefox).
+const MAX_AGE_CAP_S: u32 = 86_400;
+
+/// Compiles all policies of a route.
+///
+/// # Errors
+/// All findings when one of them is an error.
+pub(crate) fn compile_policies(
+    specs: &[CorsPolicySpec],
+) -> Result<(Vec<Policy>, Vec<PolicyProblem>), Vec<PolicyProblem>> {
+    let mut problems = Vec::new();
+    let mut policies: Vec<Policy> = Vec::with_capacity(specs.len());
+    let mut taker = None;
+    for (index, spec) in specs.iter().enumerate() {
+        let mut findings = Findings {
+            policy: index,
+            problems: &mut problems,
+        };
+        if spec.upstream != specs[0].upstream {
+            findings.add(PolicyPlace::Upstream, Lint::MixedUpstreamModes {});
+        }
+        let policy = compile_policy(spec, &mut findings);
+        if policy.standing != Standing::Shadow {
+            if let Some(by) = taker {
+                findings.add(PolicyPlace::Policy, Lint::UnreachablePolicy { by });
+            } else if policy.takes_everything() {
+                taker = Some(index);
+            }
+        }
+        policies.push(policy);
+    }
+    if problems
+        .iter()
+        .any(|problem| problem.lint.severity() == Severity::Error)
+    {
+        Err(problems)
+    } else {
+        Ok((policies, problems))
+    }
+}
+
+struct Findings<'a> {
+    policy: usize,
+    problems: &'a mut Vec<PolicyProblem>,
+}
+
+impl Findings<'_> {
+    fn add(&mut self, place: PolicyPlace, lint: Lint) {
+        self.problems.push(PolicyProblem {
+            policy: self.policy,
+            place,
+            lint,
+        });
+    }
+}
+
+fn compile_policy(spec: &CorsPolicySpec, findings: &mut Findings<'_>) -> Policy {
+    let (patterns, places) = parse_origins(spec, findings);
+    let origins = OriginSet::compile(&patterns);
+    lint_origins(spec, &patterns, &places, findings);
+    for found in origins.redundant(&patterns) {
+        let text = |index: u32| patterns[index as usize].to_string();
+        let lint = Lint::RedundantPattern {
+            pattern: text(found.needless),
+            by: text(found.by),
+        };
+        findings.add(PolicyPlace::Origin(places[found.needless as usize]), lint);
+    }
+    let (audience, constant) = compile_audience(spec, &patterns, origins, findings);
+    let methods = compile_methods(spec, findings);
+    let headers = compile_headers(spec, findings);
+    lint_rest(spec, findings);
+    let content_types = compile_content_types(spec, findings);
+    let standing = match (spec.shadow, spec.upstream) {
+        (true, _) => Standing::Shadow,
+        (false, UpstreamMode::Passthrough) => Standing::Passthrough,
+        (false, UpstreamMode::Override | UpstreamMode::Duplicate) => Standing::Live,
+    };
+    let spells_methods = spec.credentials && methods.any;
+    let spells_headers = !headers.starred.is_empty() || (spec.credentials && headers.any);
+    let source = |spells| {
+        if spells {
+            ListSource::Requested
+        } else {
+            ListSource::Configured
+        }
+    };
+    let mut policy = Policy {
+        standing,
+        audience,
+        methods,
+        headers,
+        content_types,
+        granted: Block::default(),
+        always: Block::default(),
+        preflight: Block::default(),
+        method_source: source(spells_methods),
+        header_source: source(spells_headers),
+        private_network: spec.private_network,
+        refused_preflight_status: spec.refused_preflight_status,
+        owned: owned_fields(spec),
+    };
+    if standing == Standing::Live {
+        encode_blocks(spec, constant.as_deref(), &mut policy);
+    }
+    policy
+}
+
+/// The patterns that parsed, and the place of each in `origins`. One that did not is an error, so
+/// in every policy that is used the indexes of patterns are places.
+fn parse_origins(
+    spec: &CorsPolicySpec,
+    findings: &mut Findings<'_>,
+) -> (Vec<OriginPattern>, Vec<usize>) {
+    if spec.origins.is_empty() {
+        findings.add(PolicyPlace::Policy, Lint::NoOrigins {});
+    }
+    let mut patterns = Vec::with_capacity(spec.origins.len());
+    let mut places = Vec::with_capacity(spec.origins.len());
+    for (at, text) in spec.origins.iter().enumerate() {
+        match OriginPattern::parse(text, spec.dialect) {
+            Ok((pattern, notes)) => {
+                for note in notes {
+                    let lint = Lint::ChangedPattern {
+                        text: text.clone(),
+                        note,
+                    };
+                    findings.add(PolicyPlace::Origin(at), lint);
+                }
+                patterns.push(pattern);
+                places.push(at);
+            }
+            Err(fault) => {
+                let lint = Lint::MalformedOrigin {
+                    text: text.clone(),
+                    fault,
+                };
+                findings.add(PolicyPlace::Origin(at), lint);
+            }
+        }
+    }
+    (patterns, places)
+}
+
+fn lint_origins(
+    spec: &CorsPolicySpec,
+    patterns: &[OriginPattern],
+    places: &[usize],
+    findings: &mut Findings<'_>,
+) {
+    for (at, pattern) in places.iter().zip(patterns) {
+        let place = PolicyPlace::Origin(*at);
+        match pattern {
+            OriginPattern::Star if spec.credentials => {
+                findings.add(place, Lint::StarWithCredentials {});
+            }
+            OriginPattern::Null if spec.credentials => {
+                findings.add(place, Lint::NullWithCredentials {});
+            }
+            OriginPattern::Suffix(rule) => {
+                if let Some(suffix) = public_suffix_under(rule.host()) {
+                    let lint = Lint::PublicSuffix {
+                        pattern: pattern.to_string(),
+                        suffix,
+                    };
+                    findings.add(place, lint);
+                }
+            }
+            OriginPattern::Star
+            | OriginPattern::Null
+            | OriginPattern::Exact(_)
+            | OriginPattern::StarAnywhere { .. } => {}
+        }
+        if spec.credentials && is_insecure(pattern) {
+            let lint = Lint::InsecureWithCredentials {
+                pattern: pattern.to_string(),
+            };
+            findings.add(place, lint);
+        }
+    }
+}
+
+/// The public suffix whose every name `*.{host}` covers, if it covers one.
+fn public_suffix_under(host: &str) -> Option<String> {
+    // A name below the host is registrable by strangers when the host itself is a suffix, or when
+    // each name below it is one (rules such as `*.ck`). The label is one no rule can hold.
+    let below = format!("-.{host}");
+    let suffix = psl::suffix(below.as_bytes())?;
+    let is_public = suffix.is_known() && suffix.as_bytes().len() >= host.len();
+    is_public.then(|| host.to_owned())
+}
+
+fn is_insecure(pattern: &OriginPattern) -> bool {
+    match pattern {
+        OriginPattern::Star | OriginPattern::Null => false,
+        OriginPattern::Exact(rule) | OriginPattern::Suffix(rule) => match rule.scheme() {
+            SchemeRule::Http | SchemeRule::HttpOrHttps => !is_loopback_host(rule.host()),
+            SchemeRule::Https | SchemeRule::Custom(_) => false,
+        },
+        OriginPattern::StarAnywhere { prefix, .. } => {
+            "http://".starts_with(&**prefix) || prefix.starts_with("http:")
+        }
+    }
+}
+
+/// The audience, and the constant value when there is one.
+fn compile_audience(
+    spec: &CorsPolicySpec,
+    patterns: &[OriginPattern],
+    origins: OriginSet,
+    findings: &mut Findings<'_>,
+) -> (Audience, Option<String>) {
+    if !spec.validate {
+        let constant = match patterns {
+            [pattern] if spec.origins.len() == 1 => pattern.as_constant(),
+            _ => None,
+        };
+        if constant.is_none() && patterns.len() == spec.origins.len() {
+            findings.add(PolicyPlace::Policy, Lint::NotOneConstant {});
+        }
+        return (Audience::Constant, constant);
+    }
+    if origins.is_star() {
+        return (Audience::Constant, Some("*".to_owned()));
+    }
+    (Audience::Listed(origins), None)
+}
+
+fn compile_methods(spec: &CorsPolicySpec, findings: &mut Findings<'_>) -> MethodRule {
+    let mut rule = MethodRule::default();
+    for (at, method) in spec.methods.iter().enumerate() {
+        let place = PolicyPlace::Method(at);
+        if method == "*" {
+            rule.any = true;
+            continue;
+        }
+        if !is_method(method.as_bytes()) || method.contains('*') {
+            findings.add(
+                place,
+                Lint::BadMethod {
+                    text: method.clone(),
+                },
+            );
+            continue;
+        }
+        let upper = method.to_ascii_uppercase();
+        if matches!(upper.as_str(), "CONNECT" | "TRACE" | "TRACK") {
+            findings.add(
+                place,
+                Lint::ForbiddenMethod {
+                    text: method.clone(),
+                },
+            );
+        }
+        if upper != *method && is_well_known(&upper) {
+            findings.add(
+                place,
+                Lint::MethodCase {
+                    text: method.clone(),
+                },
+            );
+        }
+        rule.listed.push(method.as_bytes().into());
+    }
+    // A HEAD response is a GET response without its body; S3 wants it listed.
+    let has = |method: &[u8]| rule.listed.iter().any(|own| **own == *method);
+    if spec.dialect != Dialect::S3 && has(b"GET") && !has(b"HEAD") {
+        rule.listed.push(b"HEAD".as_slice().into());
+    }
+    rule
+}
+
+fn is_well_known(method: &str) -> bool {
+    matches!(
+        method,
+        "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS"
+    )
+}
+
+fn compile_headers(spec: &CorsPolicySpec, findings: &mut Findings<'_>) -> HeaderRule {
+    let mut rule = HeaderRule::default();
+    for (at, name) in spec.request_headers.iter().enumerate() {
+        let place = PolicyPlace::RequestHeader(at);
+        let lower = name.to_ascii_lowercase();
+        match lower.split_once('*') {
+            Some(("", "")) => rule.any = true,
+            // `*` is a token byte, so the rest is checked with it.
+            _ if !is_token(lower.as_bytes()) => {
+                findings.add(place, Lint::BadRequestHeader { text: name.clone() });
+            }
+            None => rule.listed.push(lower.into_bytes().into()),
+            Some((before, behind)) if spec.dialect == Dialect::S3 && !behind.contains('*') => {
+                rule.starred.push(StarredName {
+                    before: before.as_bytes().into(),
+                    behind: behind.as_bytes().into(),
+                });
+            }
+            Some(_) => findings.add(place, Lint::StarInRequestHeader { text: name.clone() }),
+        }
+    }
+    rule.listed.sort_unstable();
+    rule.listed.dedup();
+    rule
+}
+
+fn compile_content_types(spec: &CorsPolicySpec, findings: &mut Findings<'_>) -> Vec<MediaPattern> {
+    let mut patterns = Vec::with_capacity(spec.content_types.len());
+    for (at, text) in spec.content_types.iter().enumerate() {
+        match MediaPattern::parse(text) {
+            Some(pattern) => patterns.push(pattern),
+            None => {
+                let lint = Lint::BadContentType { text: text.clone() };
+                findings.add(PolicyPlace::ContentType(at), lint);
+            }
+        }
+    }
+    patterns
+}
+
+fn lint_rest(spec: &CorsPolicySpec, findings: &mut Findings<'_>) {
+    for (at, name) in spec.expose.iter().enumerate() {
+        if name == "*" {
+            if spec.credentials {
+                findings.add(PolicyPlace::Expose(at), Lint::ExposeStarWithCredentials {});
+            }
+        } else if !is_token(name.as_bytes()) || name.contains('*') {
+            findings.add(
+                PolicyPlace::Expose(at),
+                Lint::BadExposedHeader { text: name.clone() },
+            );
+        }
+    }
+    if let Some(seconds) = spec.max_age_s
+        && seconds > MAX_AGE_CAP_S
+    {
+        findings.add(PolicyPlace::MaxAge, Lint::MaxAgeOverCap { seconds });
+    }
+    if !matches!(spec.refused_preflight_status, 204 | 403) {
+        let lint = Lint::BadRefusedStatus {
+            status: spec.refused_preflight_status,
+        };
+        findings.add(PolicyPlace::RefusedStatus, lint);
+    }
+    if spec.upstream == UpstreamMode::Duplicate {
+        findings.add(PolicyPlace::Upstream, Lint::DuplicateLines {});
+    }
+}
+
+fn owned_fields(spec: &CorsPolicySpec) -> KnownSet {
+    let mut owned = match spec.upstream {
+        UpstreamMode::Override => CORS_RESPONSE_FIELDS,
+        UpstreamMode::Passthrough | UpstreamMode::Duplicate => KnownSet::EMPTY,
+    };
+    if spec.timing {
+        owned = owned.union(KnownSet::of(&[KnownField::TimingAllowOrigin]));
+    }
+    if spec.resource_policy.is_some() {
+        owned = owned.union(KnownSet::of(&[KnownField::CrossOriginResourcePolicy]));
+    }
+    owned
+}
+
+fn encode_blocks(spec: &CorsPolicySpec, constant: Option<&str>, policy: &mut Policy) {
+    if let Some(resource_policy) = spec.resource_policy {
+        policy
+            .always
+            .line("Cross-Origin-Resource-Policy", resource_policy.as_str());
+    }
+    let origin_line = |block: &mut Block, name: &str| match constant {
+        Some(value) => block.line(name, value),
+        None => block.echo_line(name),
+    };
+    for block in [&mut policy.granted, &mut policy.preflight] {
+        origin_line(block, "Access-Control-Allow-Origin");
+        if spec.credentials {
+            block.line("Access-Control-Allow-Credentials", "true");
+        }
+    }
+    if !spec.expose.is_empty() {
+        policy
+            .granted
+            .line("Access-Control-Expose-Headers", &spec.expose.join(", "));
+    }
+    if spec.timing {
+        origin_line(&mut policy.granted, "Timing-Allow-Origin");
+    }
+    if policy.method_source == ListSource::Configured {
+        let names = if policy.methods.any {
+            "*".to_owned()
+        } else {
+            spec.methods.join(", ")
+        };
+        if !names.is_empty() {
+            policy
+                .preflight
+                .line("Access-Control-Allow-Methods", &names);
+        }
+    }
+    // `*` stays beside the names: it never covers `Authorization`, which may be one of them.
+    if policy.header_source == ListSource::Configured && !spec.request_headers.is_empty() {
+        let names = spec.request_headers.join(", ");
+        policy
+            .preflight
+            .line("Access-Control-Allow-Headers", &names);
+    }
+    if let Some(seconds) = spec.max_age_s {
+        policy
+            .preflight
+            .line("Access-Control-Max-Age", &seconds.to_string());
+    }
+}

@@ -1,0 +1,258 @@
+//! One compiled CORS policy: its three tests and its pre-encoded field blocks.
+//!
+//! Fetch §3.2 (the fields), §3.2.5 (wildcards with credentials are literal names), §4.10 (the
+//! check). The blocks have holes only for what a request may echo: its own `Origin` after a match,
+//! and a requested method or header name that passed as a token. Never writes a rule's text.
+
+use crate::media_type::MediaPattern;
+use crate::origin_set::OriginSet;
+use crate::requested_headers::RequestedHeaders;
+use corsair_http1::{KnownSet, is_token};
+
+/// Longest requested method in bytes; the longest registered one has 17.
+pub(crate) const METHOD_BYTES_MAX: usize = 64;
+
+/// A field block with up to two holes for the echoed origin.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Block {
+    text: Vec<u8>,
+    /// Ascending offsets into `text`.
+    holes: Vec<u32>,
+}
+
+impl Block {
+    pub(crate) fn line(&mut self, name: &str, value: &str) {
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(b": ");
+        self.text.extend_from_slice(value.as_bytes());
+        self.text.extend_from_slice(b"\r\n");
+    }
+
+    /// A line whose value is the request's `Origin`.
+    pub(crate) fn echo_line(&mut self, name: &str) {
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(b": ");
+        self.holes
+            .push(u32::try_from(self.text.len()).expect("a block is a few lines"));
+        self.text.extend_from_slice(b"\r\n");
+    }
+
+    #[inline]
+    pub(crate) fn write(&self, out: &mut Vec<u8>, echo: &[u8]) {
+        out.reserve(self.text.len() + self.holes.len() * echo.len());
+        let mut from = 0;
+        for &hole in &self.holes {
+            let hole = hole as usize;
+            out.extend_from_slice(&self.text[from..hole]);
+            out.extend_from_slice(echo);
+            from = hole;
+        }
+        out.extend_from_slice(&self.text[from..]);
+    }
+}
+
+/// How far a policy acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Decides and writes.
+    Live,
+    /// The upstream decides; this one is only evaluated.
+    Passthrough,
+    /// Evaluated and counted beside the live ones.
+    Shadow,
+}
+
+/// Whose origins.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are a few policies a route, and a box would cost every request a cache line"
+)]
+pub(crate) enum Audience {
+    /// One constant value for every request: `*`, or one origin without validation.
+    Constant,
+    /// The request's `Origin` when it is one of these.
+    Listed(OriginSet),
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MethodRule {
+    pub(crate) any: bool,
+    /// Case-sensitive (RFC 9110 §9.1).
+    pub(crate) listed: Vec<Box<[u8]>>,
+}
+
+impl MethodRule {
+    #[inline]
+    pub(crate) fn allows(&self, method: &[u8]) -> bool {
+        self.any || self.listed.iter().any(|own| **own == *method)
+    }
+}
+
+/// A header name with one star in it.
+#[derive(Debug, Clone)]
+pub(crate) struct StarredName {
+    pub(crate) before: Box<[u8]>,
+    pub(crate) behind: Box<[u8]>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HeaderRule {
+    /// `*`: every name but `Authorization`.
+    pub(crate) any: bool,
+    /// Lower-case, sorted.
+    pub(crate) listed: Vec<Box<[u8]>>,
+    /// Dialect `s3`: what stands before and behind the star, lower-case.
+    pub(crate) starred: Vec<StarredName>,
+}
+
+impl HeaderRule {
+    fn allows(&self, name: &[u8]) -> bool {
+        if self.any && !name.eq_ignore_ascii_case(b"authorization") {
+            return true;
+        }
+        let compare = |own: &[u8]| {
+            own.iter()
+                .copied()
+                .cmp(name.iter().map(u8::to_ascii_lowercase))
+        };
+        self.listed.binary_search_by(|own| compare(own)).is_ok()
+            || self
+                .starred
+                .iter()
+                .any(|starred| is_between(name, &starred.before, &starred.behind))
+    }
+
+    pub(crate) fn allows_all(&self, requested: RequestedHeaders<'_>) -> bool {
+        requested.names().all(|name| self.allows(name))
+    }
+}
+
+/// Header patterns take zero bytes or more for their star, and never `Authorization` by accident.
+fn is_between(name: &[u8], before: &[u8], behind: &[u8]) -> bool {
+    name.len() >= before.len() + behind.len()
+        && name[..before.len()].eq_ignore_ascii_case(before)
+        && name[name.len() - behind.len()..].eq_ignore_ascii_case(behind)
+        && !name.eq_ignore_ascii_case(b"authorization")
+}
+
+/// Whether a preflight's list is written out of the block or out of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListSource {
+    /// The block has the line.
+    Configured,
+    /// The requested names are spelled out: a browser would read `*` literally here, or the rule
+    /// is a pattern.
+    Requested,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    pub(crate) standing: Standing,
+    pub(crate) audience: Audience,
+    pub(crate) methods: MethodRule,
+    pub(crate) headers: HeaderRule,
+    /// Empty: every response.
+    pub(crate) content_types: Vec<MediaPattern>,
+    /// Lines of a granted actual response.
+    pub(crate) granted: Block,
+    /// Lines of every response of the policy, granted or not.
+    pub(crate) always: Block,
+    /// Lines of a granted preflight.
+    pub(crate) preflight: Block,
+    pub(crate) method_source: ListSource,
+    pub(crate) header_source: ListSource,
+    pub(crate) private_network: bool,
+    pub(crate) refused_preflight_status: u16,
+    /// Upstream fields that the policy replaces.
+    pub(crate) owned: KnownSet,
+}
+
+/// The result of comparing a request's origin with a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// The same for every request.
+    Constant,
+    /// By this pattern.
+    By(u32),
+    No,
+}
+
+impl Policy {
+    #[inline]
+    pub(crate) fn admits(&self, origin: Option<&[u8]>) -> Admission {
+        match &self.audience {
+            Audience::Constant => Admission::Constant,
+            Audience::Listed(origins) => match origin.and_then(|value| origins.find(value)) {
+                Some(rule) => Admission::By(rule),
+                None => Admission::No,
+            },
+        }
+    }
+
+    #[inline]
+    pub(crate) fn covers(&self, content_type: Option<&[u8]>) -> bool {
+        self.content_types.is_empty()
+            || self
+                .content_types
+                .iter()
+                .any(|pattern| pattern.covers(content_type))
+    }
+
+    pub(crate) fn depends_on_origin(&self) -> bool {
+        match self.audience {
+            Audience::Constant => false,
+            Audience::Listed(_) => true,
+        }
+    }
+
+    /// Whether nothing behind this policy can ever decide.
+    pub(crate) fn takes_everything(&self) -> bool {
+        !self.depends_on_origin()
+            && self.content_types.is_empty()
+            && self.methods.any
+            && self.headers.any
+    }
+
+    /// Appends the lines of a granted preflight.
+    pub(crate) fn write_preflight(&self, out: &mut Vec<u8>, asked: &Preflight<'_>) {
+        self.preflight.write(out, asked.origin.unwrap_or_default());
+        if self.method_source == ListSource::Requested {
+            out.extend_from_slice(b"Access-Control-Allow-Methods: ");
+            out.extend_from_slice(asked.method);
+            out.extend_from_slice(b"\r\n");
+        }
+        if self.header_source == ListSource::Requested {
+            write_names(out, asked.headers);
+        }
+        if self.private_network && asked.private_network {
+            out.extend_from_slice(b"Access-Control-Allow-Private-Network: true\r\n");
+        }
+    }
+}
+
+fn write_names(out: &mut Vec<u8>, headers: RequestedHeaders<'_>) {
+    let mut separator: &[u8] = b"Access-Control-Allow-Headers: ";
+    for name in headers.names() {
+        out.extend_from_slice(separator);
+        out.extend_from_slice(name);
+        separator = b", ";
+    }
+    if separator == b", " {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// What a preflight asks, after the bounds and the syntax were checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Preflight<'a> {
+    pub(crate) origin: Option<&'a [u8]>,
+    pub(crate) method: &'a [u8],
+    pub(crate) headers: RequestedHeaders<'a>,
+    pub(crate) private_network: bool,
+}
+
+/// Whether a requested method may be spelled out in an answer.
+pub(crate) fn is_method(method: &[u8]) -> bool {
+    method.len() <= METHOD_BYTES_MAX && is_token(method)
+}

@@ -1,0 +1,249 @@
+//! When a header operation applies: status, method, path, content type, request header.
+//!
+//! All conditions given must hold; of several values of one condition, one must. A condition that
+//! looks at nothing costs nothing. Never looks at a body.
+
+use crate::glob::Glob;
+use crate::header_policy::EditContext;
+use crate::media_type::MediaPattern;
+use crate::route::PathPattern;
+use corsair_http1::{FieldSection, KnownField, is_token};
+
+/// Conditions as written; empty lists put none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeaderConditionSpec {
+    /// `2xx` or `404`.
+    pub status: Vec<String>,
+    /// Case-sensitive names.
+    pub methods: Vec<String>,
+    /// Path patterns, as routes have them.
+    pub path: Vec<String>,
+    /// `type/subtype`, `type/*`, `*/*`; of the response as the operations before left it.
+    pub content_type: Vec<String>,
+    /// `Name` (present) or `Name: value`, where `*` in the value stands for any run.
+    pub request_header: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct RequestTest {
+    name: Box<[u8]>,
+    known: Option<KnownField>,
+    value: Option<Glob>,
+}
+
+/// Compiled conditions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Condition {
+    /// Lowest and highest status.
+    status: Vec<(u16, u16)>,
+    methods: Vec<Box<[u8]>>,
+    paths: Vec<PathPattern>,
+    media: Vec<MediaPattern>,
+    request: Vec<RequestTest>,
+}
+
+impl Condition {
+    /// Compiles; the texts that are no conditions when there are any.
+    pub(crate) fn compile(spec: &HeaderConditionSpec) -> Result<Self, Vec<String>> {
+        let mut bad = Vec::new();
+        let mut condition = Self::default();
+        for text in &spec.status {
+            keep(parse_status(text), text, &mut condition.status, &mut bad);
+        }
+        for text in &spec.methods {
+            let method = is_token(text.as_bytes()).then(|| text.as_bytes().into());
+            keep(method, text, &mut condition.methods, &mut bad);
+        }
+        for text in &spec.path {
+            keep(
+                PathPattern::parse(text).ok(),
+                text,
+                &mut condition.paths,
+                &mut bad,
+            );
+        }
+        for text in &spec.content_type {
+            keep(
+                MediaPattern::parse(text),
+                text,
+                &mut condition.media,
+                &mut bad,
+            );
+        }
+        for text in &spec.request_header {
+            keep(
+                parse_request_test(text),
+                text,
+                &mut condition.request,
+                &mut bad,
+            );
+        }
+        if bad.is_empty() {
+            Ok(condition)
+        } else {
+            Err(bad)
+        }
+    }
+
+    /// Whether it looks at nothing but the response.
+    pub(crate) fn is_static(&self) -> bool {
+        self.methods.is_empty() && self.paths.is_empty() && self.request.is_empty()
+    }
+
+    #[inline]
+    pub(crate) fn holds(&self, section: &FieldSection, context: &EditContext<'_>) -> bool {
+        any_or_none(&self.status, |&(low, high)| {
+            (low..=high).contains(&context.status)
+        }) && any_or_none(&self.methods, |own| **own == *context.method)
+            && any_or_none(&self.paths, |path| path.matches(context.path))
+            && (self.media.is_empty() || {
+                let content_type = section.get(KnownField::ContentType);
+                self.media.iter().any(|media| media.covers(content_type))
+            })
+            && any_or_none(&self.request, |test| test.holds(context))
+    }
+}
+
+#[inline]
+fn any_or_none<T>(tests: &[T], holds: impl Fn(&T) -> bool) -> bool {
+    tests.is_empty() || tests.iter().any(holds)
+}
+
+fn keep<T>(parsed: Option<T>, text: &str, kept: &mut Vec<T>, bad: &mut Vec<String>) {
+    match parsed {
+        Some(value) => kept.push(value),
+        None => bad.push(text.to_owned()),
+    }
+}
+
+/// `404`, or a class such as `4xx`.
+fn parse_status(text: &str) -> Option<(u16, u16)> {
+    let bytes: [u8; 3] = text.as_bytes().try_into().ok()?;
+    let hundreds = match bytes[0] {
+        digit @ b'1'..=b'5' => u16::from(digit - b'0') * 100,
+        _ => return None,
+    };
+    match [bytes[1], bytes[2]] {
+        [b'x', b'x'] => Some((hundreds, hundreds + 99)),
+        [tens, ones] if tens.is_ascii_digit() && ones.is_ascii_digit() => {
+            let status = hundreds + u16::from(tens - b'0') * 10 + u16::from(ones - b'0');
+            Some((status, status))
+        }
+        _ => None,
+    }
+}
+
+fn parse_request_test(text: &str) -> Option<RequestTest> {
+    let (name, value) = match text.split_once(':') {
+        Some((name, value)) => (name, Some(value.trim())),
+        None => (text, None),
+    };
+    is_token(name.as_bytes()).then(|| RequestTest {
+        name: name.as_bytes().into(),
+        known: KnownField::parse(name.as_bytes()),
+        value: value.map(|value| Glob::split_at_stars(value.as_bytes())),
+    })
+}
+
+impl RequestTest {
+    fn holds(&self, context: &EditContext<'_>) -> bool {
+        let Some(request) = context.request else {
+            return false;
+        };
+        let passes = |value: &[u8]| self.value.as_ref().is_none_or(|glob| glob.matches(value));
+        match self.known {
+            Some(field) => request.fields_named(field).any(passes),
+            None => request.fields_by_name(&self.name).any(passes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use corsair_http1::{HeadLimits, RequestHead};
+
+    fn spec(
+        status: &str,
+        method: &str,
+        path: &str,
+        media: &str,
+        request: &str,
+    ) -> HeaderConditionSpec {
+        let list = |text: &str| {
+            text.split('|')
+                .filter(|part| !part.is_empty())
+                .map(String::from)
+                .collect()
+        };
+        HeaderConditionSpec {
+            status: list(status),
+            methods: list(method),
+            path: list(path),
+            content_type: list(media),
+            request_header: list(request),
+        }
+    }
+
+    fn check(spec: &HeaderConditionSpec, expected: bool) {
+        let bytes = b"GET /a/b HTTP/1.1\r\nHost: h\r\nReferer: http://x/y\r\nX-Flag: on\r\n\r\n";
+        let mut head = RequestHead::new();
+        head.parse(bytes, &HeadLimits::default())
+            .expect("a good head");
+        let context = EditContext {
+            status: 404,
+            method: b"GET",
+            host: b"h",
+            path: b"/a/b",
+            query: None,
+            cache: "hit",
+            request: Some(head.view(bytes)),
+        };
+        let mut section = FieldSection::new();
+        section.push(b"Content-Type", b"text/html; charset=utf-8");
+        let condition = Condition::compile(spec).expect("conditions");
+        assert_eq!(condition.holds(&section, &context), expected, "{spec:?}");
+    }
+
+    #[test]
+    fn conditions() {
+        check(&spec("", "", "", "", ""), true);
+        check(&spec("4xx", "", "", "", ""), true);
+        check(&spec("404", "", "", "", ""), true);
+        check(&spec("2xx|404", "", "", "", ""), true);
+        check(&spec("2xx|403", "", "", "", ""), false);
+        check(&spec("", "GET|HEAD", "", "", ""), true);
+        check(&spec("", "get", "", "", ""), false);
+        check(&spec("", "", "/a/**", "", ""), true);
+        check(&spec("", "", "/b/**", "", ""), false);
+        check(&spec("", "", "", "text/*", ""), true);
+        check(&spec("", "", "", "font/*", ""), false);
+        check(&spec("", "", "", "", "referer"), true);
+        check(&spec("", "", "", "", "Referer: http://x/*"), true);
+        check(&spec("", "", "", "", "Referer: https://*"), false);
+        check(&spec("", "", "", "", "x-flag: on"), true);
+        check(&spec("", "", "", "", "x-flag: ON"), false);
+        check(&spec("", "", "", "", "X-Other"), false);
+        check(&spec("404", "GET", "/a/b", "text/html", "X-Flag"), true);
+        check(&spec("404", "PUT", "/a/b", "text/html", "X-Flag"), false);
+    }
+
+    #[test]
+    fn malformed_conditions_are_named() {
+        for text in ["", "2x", "600", "099", "2XX", "20x", "abcd"] {
+            assert!(Condition::compile(&spec_status(text)).is_err(), "{text}");
+        }
+        let bad = spec("200", "G T", "a", "x", "a b");
+        assert_eq!(
+            Condition::compile(&bad).expect_err("four bad ones"),
+            ["G T", "a", "x", "a b"]
+        );
+    }
+
+    fn spec_status(text: &str) -> HeaderConditionSpec {
+        HeaderConditionSpec {
+            status: vec![text.to_owned()],
+            ..Default::default()
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! What is wrong, or worth knowing, about rules: closed, with stable codes and a remedy each.
+//!
+//! Spec §3.6. Codes that begin with `E` refuse the configuration, `W` only report. Codes from 101
+//! on belong to this crate; a code is never reused for something else. The texts a person reads
+//! come from here, so that `check`, the reference and the tests cannot differ.
+
+use crate::header_policy::NameProtection;
+use crate::origin_pattern::{PatternError, PatternNote};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Reported; the rules work.
+    Warning,
+    /// The rules are refused.
+    Error,
+}
+
+/// One kind of finding: its code, what it is about, and what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LintRow {
+    /// Stable, such as `E101`.
+    pub code: &'static str,
+    /// What to do about it, one sentence.
+    pub remedy: &'static str,
+}
+
+impl LintRow {
+    /// Read off the code's first letter.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        if self.code.starts_with('E') {
+            Severity::Error
+        } else {
+            Severity::Warning
+        }
+    }
+}
+
+macro_rules! lints {
+    ($(
+        $(#[$meta:meta])*
+        $name:ident { $($field:ident: $type:ty),* } $code:literal
+        says $message:literal
+        remedy $remedy:literal;
+    )*) => {
+        /// One finding, with the facts its message needs. `Display` is that message.
+        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+        pub enum Lint {
+            $(
+                $(#[$meta])*
+                #[error($message)]
+                $name {
+                    $(
+                        #[doc = concat!("The ", stringify!($field), " of the message.")]
+                        $field: $type,
+                    )*
+                },
+            )*
+        }
+
+        /// Every kind of finding, in the order of the codes.
+        pub const LINT_TABLE: &[LintRow] = &[$(LintRow { code: $code, remedy: $remedy }),*];
+
+        impl Lint {
+            /// Code and remedy.
+            #[must_use]
+            pub const fn row(&self) -> LintRow {
+                match self {
+                    $(Self::$name { .. } => LintRow { code: $code, remedy: $remedy },)*
+                }
+            }
+        }
+    };
+}
+
+lints! {
+    /// An entry of `origins` is no pattern.
+    MalformedOrigin { text: String, fault: PatternError } "E101"
+        says "`{text}` is not an origin pattern: {fault}"
+        remedy "write an origin as a browser sends it, such as `https://app.example.com`";
+    /// `*` and credentials.
+    StarWithCredentials { } "E102"
+        says "`*` allows every origin, and with `credentials = true` it would hand every site the user's data"
+        remedy "list the origins that may use credentials, or set `credentials = false`";
+    /// `null` and credentials.
+    NullWithCredentials { } "E103"
+        says "`null` is the origin of every sandboxed frame of every site, and `credentials = true` would give them all the user's data"
+        remedy "remove `null`, or set `credentials = false`";
+    /// A wildcard over names that strangers register.
+    PublicSuffix { pattern: String, suffix: String } "E104"
+        says "`{pattern}` allows everyone who can register a name under `{suffix}`"
+        remedy "put the wildcard under a domain of your own";
+    /// Nothing is allowed.
+    NoOrigins { } "E105"
+        says "the policy lists no origins"
+        remedy "add `origins`, or remove the policy";
+    /// `validate = false` with more than one constant value.
+    NotOneConstant { } "E106"
+        says "with `validate = false` one value is always sent, so `origins` must be `*` or one origin without wildcards"
+        remedy "list one origin, or remove `validate = false`";
+    /// An entry of `methods`.
+    BadMethod { text: String } "E107"
+        says "`{text}` is not a method name"
+        remedy "write methods such as `GET`, or `*` alone for all";
+    /// An entry of `request_headers`.
+    BadRequestHeader { text: String } "E108"
+        says "`{text}` is not a header name"
+        remedy "write header names such as `Content-Type`, or `*` alone for all but `Authorization`";
+    /// A star inside a header name in the native dialect.
+    StarInRequestHeader { text: String } "E109"
+        says "`{text}` has a `*` inside a header name, which only the dialect `s3` allows"
+        remedy "write the names in full, `*` alone, or set `dialect = \"s3\"`";
+    /// An entry of `expose`.
+    BadExposedHeader { text: String } "E110"
+        says "`{text}` is not a header name"
+        remedy "write header names such as `ETag`, or `*` alone for all";
+    /// `refused_preflight_status`.
+    BadRefusedStatus { status: u16 } "E111"
+        says "{status} cannot be the status of a refused preflight"
+        remedy "use 204 or 403";
+    /// An entry of `when.content_type`.
+    BadContentType { text: String } "E112"
+        says "`{text}` is not a content type"
+        remedy "write `type/subtype`, `type/*` or `*/*`";
+    /// Policies of one route that treat the upstream's own CORS differently.
+    MixedUpstreamModes { } "E113"
+        says "the policies of one route have different `upstream` modes"
+        remedy "use the same `upstream` in all policies of a route";
+    /// Seed form: both switches.
+    ValidateAndDuplicates { } "E114"
+        says "`validate_origin` and `allow_duplicates` exclude each other: kept upstream lines are not validated"
+        remedy "remove one of the two";
+    /// Seed form: `validate_origin` on another header or operation.
+    ValidateElsewhere { name: String } "E115"
+        says "`validate_origin` belongs to `op = \"add\"` of `Access-Control-Allow-Origin`, not to `{name}`"
+        remedy "remove `validate_origin` and `allow_duplicates` from this operation";
+    /// A constant value that several origins were written into.
+    SeveralConstants { } "E116"
+        says "without `validate_origin` the value is sent as it is, and a browser accepts only `*` or one origin"
+        remedy "write `*` or one origin, or set `validate_origin = true`";
+
+    /// A header operation on a name that is no token.
+    BadFieldName { text: String } "E131"
+        says "`{text}` is not a header name"
+        remedy "write a header name such as `X-Frame-Options`";
+    /// A protected name.
+    ProtectedField { name: String, reason: NameProtection } "E132"
+        says "`{name}` cannot be edited: {reason}"
+        remedy "remove the operation; the node sets this header itself";
+    /// A value with bytes that no field line holds.
+    BadFieldValue { name: String } "E133"
+        says "the value for `{name}` holds a control character, which would end the header line"
+        remedy "write the value in one line of visible characters";
+    /// `${…}` that is no variable.
+    UnknownVariable { text: String } "E134"
+        says "`{text}` is not a variable"
+        remedy "use ${host}, ${path}, ${query.NAME}, ${request.NAME}, ${status} or ${cache}; `$${` writes `${`";
+    /// An operation without what it needs.
+    MissingValue { name: String } "E135"
+        says "the operation on `{name}` needs a value"
+        remedy "add `value`";
+    /// `remove` with a value, or a pattern for another verb than `replace`.
+    NeedlessValue { name: String } "E136"
+        says "the operation on `{name}` takes no such value"
+        remedy "remove `value` or `pattern`; only `replace` has a pattern, and `remove` has neither";
+    /// A star in a name where none is allowed.
+    StarInName { text: String } "E137"
+        says "`{text}` has a `*`, which only `remove` allows, and only at the end"
+        remedy "write the name in full";
+    /// `replace` without something to look for.
+    MissingPattern { name: String } "E138"
+        says "`replace` on `{name}` needs a pattern that is not empty"
+        remedy "add `pattern`: a text, where `*` stands for any run of characters";
+    /// A condition that is malformed.
+    BadCondition { text: String } "E139"
+        says "`{text}` is not a condition of this kind"
+        remedy "write a status such as `2xx` or `404`, a method, a path pattern, a content type, or a header name";
+    /// A value that reflects the request's `Origin` into CORS.
+    ReflectedOrigin { name: String } "E140"
+        says "`{name}` would be given whatever origin asks, so every site on the web could read the response"
+        remedy "list the origins under `[site.cors]`; they are validated and echoed";
+
+    /// `http://` and credentials.
+    InsecureWithCredentials { pattern: String } "W101"
+        says "`{pattern}` is not encrypted, so anyone on the network path can act with the user's credentials"
+        remedy "use `https://`, or keep credentials off";
+    /// A pattern that another one makes needless.
+    RedundantPattern { pattern: String, by: String } "W102"
+        says "`{pattern}` is already allowed by `{by}`"
+        remedy "remove the narrower pattern";
+    /// What was changed about a pattern.
+    ChangedPattern { text: String, note: PatternNote } "W103"
+        says "`{text}`: {note}"
+        remedy "write it in that form";
+    /// A method in lower case.
+    MethodCase { text: String } "W104"
+        says "methods are case-sensitive: `{text}` is not the same in upper case"
+        remedy "write the method in upper case unless clients really send it so";
+    /// A method that browsers never send.
+    ForbiddenMethod { text: String } "W105"
+        says "browsers never send `{text}` from a page"
+        remedy "remove it";
+    /// `*` in `expose` with credentials.
+    ExposeStarWithCredentials { } "W106"
+        says "with `credentials = true` a browser reads `*` in `expose` as a header of that name"
+        remedy "list the headers";
+    /// A lifetime that no browser keeps.
+    MaxAgeOverCap { seconds: u32 } "W107"
+        says "browsers keep a preflight answer for at most 86400 s, not {seconds} s"
+        remedy "use `24h` or less; Chromium keeps it for at most `2h`";
+    /// A policy behind one that always decides.
+    UnreachablePolicy { by: usize } "W108"
+        says "the policy never decides, because policy {by} of this route takes every origin, method and header"
+        remedy "move it before the other one, or remove it";
+    /// Two `Access-Control-Allow-Origin` lines.
+    DuplicateLines { } "W109"
+        says "`upstream = \"duplicate\"` sends the upstream's header and ours, and a browser refuses two"
+        remedy "use `upstream = \"override\"`";
+    /// A header operation on a field that the CORS policy writes.
+    FightsCors { name: String } "W131"
+        says "`{name}` is written by the CORS policy of this route, after this operation"
+        remedy "set it under `[site.cors]`, and remove the operation";
+}
+
+impl Lint {
+    /// Stable code, such as `E101`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.row().code
+    }
+
+    /// Whether it refuses the configuration.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.row().severity()
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn remedy(&self) -> &'static str {
+        self.row().remedy
+    }
+}
+
+/// Which part of a policy a finding is about; numbers count entries from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PolicyPlace {
+    /// The policy as a whole.
+    Policy,
+    /// An entry of `origins`.
+    Origin(usize),
+    /// An entry of `methods`.
+    Method(usize),
+    /// An entry of `request_headers`.
+    RequestHeader(usize),
+    /// An entry of `expose`.
+    Expose(usize),
+    /// `max_age`.
+    MaxAge,
+    /// An entry of `when.content_type`.
+    ContentType(usize),
+    /// `refused_preflight_status`.
+    RefusedStatus,
+    /// `upstream`.
+    Upstream,
+}
+
+/// A finding about CORS policies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyProblem {
+    /// Which of the policies given, from 0.
+    pub policy: usize,
+    /// Which part of it.
+    pub place: PolicyPlace,
+    /// What about it.
+    pub lint: Lint,
+}
+
+/// Which part of a header operation a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OpPlace {
+    /// The operation as a whole.
+    Op,
+    /// `name`.
+    Name,
+    /// `value`.
+    Value,
+    /// `pattern`.
+    Pattern,
+    /// `when`.
+    When,
+}
+
+/// A finding about header operations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpProblem {
+    /// Which of the operations given, from 0.
+    pub op: usize,
+    /// Which part of it.
+    pub place: OpPlace,
+    /// What about it.
+    pub lint: Lint,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_ordered_within_their_letter() {
+        for letter in ['E', 'W'] {
+            let codes: Vec<&str> = LINT_TABLE
+                .iter()
+                .map(|row| row.code)
+                .filter(|code| code.starts_with(letter))
+                .collect();
+            assert!(codes.windows(2).all(|pair| pair[0] < pair[1]), "{codes:?}");
+        }
+        assert!(
+            LINT_TABLE
+                .iter()
+                .all(|row| row.code.len() == 4 && !row.remedy.is_empty())
+        );
+    }
+
+    #[test]
+    fn a_lint_finds_its_row() {
+        let lint = Lint::MethodCase {
+            text: "patch".into(),
+        };
+        assert_eq!((lint.code(), lint.severity()), ("W104", Severity::Warning));
+        assert_eq!(
+            lint.to_string(),
+            "methods are case-sensitive: `patch` is not the same in upper case"
+        );
+        assert_eq!(Lint::NoOrigins {}.severity(), Severity::Error);
+        assert!(LINT_TABLE.contains(&lint.row()));
+    }
+}

@@ -1,0 +1,105 @@
+//! Which patterns of a set are needless, because another one covers all they allow.
+//!
+//! Linear in the number of patterns: each asks the compiled table what else would have decided for
+//! it. "Covers" is a strict order (shorter suffix, any port, `*://`, earlier), so that removing all
+//! reported patterns at once never removes an origin from the set.
+
+use super::{
+    Breadth, OriginSet, PORT_ANY, PortCode, Record, SchemeCode, TAG_GROUP, TAG_PORT_ANY,
+    TAG_SCHEME, first_of, push_records, record_key,
+};
+use crate::host_table::{KeyKind, Payload};
+use crate::origin_pattern::{OriginPattern, OriginRule};
+use std::collections::BTreeMap;
+
+/// One pattern that another one makes needless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Redundant {
+    pub(crate) needless: u32,
+    pub(crate) by: u32,
+}
+
+impl OriginSet {
+    /// The patterns without which the set would allow the same origins, each with one that covers
+    /// it. Removing all of them at once is safe. `patterns` are those the set was compiled from.
+    ///
+    /// Coverage among star-anywhere patterns is reported for equal ones only.
+    pub(crate) fn redundant(&self, patterns: &[OriginPattern]) -> Vec<Redundant> {
+        let mut anywhere_seen = BTreeMap::new();
+        let mut found = Vec::new();
+        for (needless, pattern) in (0u32..).zip(patterns) {
+            let by = match (self.star, pattern) {
+                (Some(star), _) => (star != needless).then_some(star),
+                (None, OriginPattern::Star) => None,
+                (None, OriginPattern::Null) => self.null.filter(|&null| null != needless),
+                (None, OriginPattern::Exact(rule)) => {
+                    let listed = self.covered_rule(needless, KeyKind::Whole, rule);
+                    listed.or_else(|| {
+                        let constant = pattern.as_constant()?;
+                        self.anywhere.as_ref()?.find(constant.as_bytes())
+                    })
+                }
+                (None, OriginPattern::Suffix(rule)) => {
+                    self.covered_rule(needless, KeyKind::Suffix, rule)
+                }
+                (None, OriginPattern::StarAnywhere { prefix, suffix }) => {
+                    let first = *anywhere_seen.entry((prefix, suffix)).or_insert(needless);
+                    (first != needless).then_some(first)
+                }
+            };
+            found.extend(by.map(|by| Redundant { needless, by }));
+        }
+        found
+    }
+
+    /// A pattern that covers a record of this one, when each of its records is covered.
+    fn covered_rule(&self, pattern: u32, kind: KeyKind, rule: &OriginRule) -> Option<u32> {
+        let mut own = Vec::with_capacity(2);
+        push_records(pattern, rule, &self.custom_schemes, &mut own);
+        // Walked with a dot before it, a suffix pattern's own key is met like the shorter ones.
+        let dot = if kind == KeyKind::Suffix { "." } else { "" };
+        let text = format!("{dot}{}", rule.host);
+        let mut by = None;
+        for record in own {
+            let covering = self.table.walk(text.as_bytes(), 0, |met| {
+                let same_key = met.kind == kind && met.len == rule.host.len();
+                self.covering_record(met.payload, record, same_key)
+            });
+            by = Some(covering?);
+        }
+        by
+    }
+
+    /// A pattern of this key that allows all that `record` does; on the record's own key, only one
+    /// that is wider, or equal and earlier.
+    fn covering_record(&self, payload: Payload, record: Record, same_key: bool) -> Option<u32> {
+        let scheme = (record.scheme_and_port >> 32) as SchemeCode;
+        let port = record.scheme_and_port as PortCode;
+        if payload.tag & TAG_SCHEME != TAG_GROUP {
+            // A key with one pattern: on the record's own key that is the record's own pattern.
+            let any_port = payload.tag & TAG_PORT_ANY != 0;
+            let wide_enough = port != PORT_ANY || any_port;
+            let allows = || self.admit(payload, scheme, port);
+            return (!same_key && wide_enough).then(allows).flatten();
+        }
+        let records = self.group(payload.reference);
+        let at = |port, breadth| first_of(records, record_key(scheme, port), breadth);
+        if port != PORT_ANY
+            && let Some(any) = at(PORT_ANY, Breadth::Narrow)
+        {
+            return Some(any.pattern);
+        }
+        if !same_key {
+            return at(port, Breadth::Narrow).map(|own| own.pattern);
+        }
+        let covers = |other: &&Record| {
+            let earlier = other.breadth == record.breadth && other.pattern < record.pattern;
+            other.breadth > record.breadth || earlier
+        };
+        [at(port, Breadth::Wide), at(port, Breadth::Narrow)]
+            .into_iter()
+            .flatten()
+            .find(covers)
+            .map(|other| other.pattern)
+    }
+}

@@ -1,0 +1,135 @@
+//! One `Vary` line out of the stored ones and what a policy adds.
+//!
+//! RFC 9110 §12.5.5: a list of field names compared case-insensitively, or `*`, which says that
+//! nothing about the request can be known to suffice. Never loses a member: what is too much to
+//! compare becomes `*`.
+
+use corsair_http1::list_members;
+
+/// Most members a merged line has; more become `*`, which is true and costs only reuse downstream.
+pub const VARY_MEMBERS_MAX: usize = 64;
+
+/// Appends `Vary: …\r\n` with the members of `existing` and of `add`, each once; nothing when there
+/// are none. `*` stands alone.
+///
+/// `drop_origin` leaves `Origin` out of `existing`: the upstream's dependence on it ended when its
+/// CORS fields were dropped. `add` is a comma list or empty. Does not allocate beyond `out`.
+///
+/// ```
+/// let mut out = Vec::new();
+/// let existing = [&b"Accept-Encoding, Origin"[..], b"accept-encoding"];
+/// corsair_rules::merge_vary(existing.into_iter(), true, "Origin", &mut out);
+/// assert_eq!(out, b"Vary: Accept-Encoding, Origin\r\n");
+/// ```
+pub fn merge_vary<'a>(
+    existing: impl Iterator<Item = &'a [u8]>,
+    drop_origin: bool,
+    add: &str,
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    let mut members = 0;
+    let kept = existing
+        .flat_map(list_members)
+        .filter(|member| !(drop_origin && member.eq_ignore_ascii_case(b"origin")));
+    let mut push = |member: &[u8]| push_member(member, start, &mut members, out);
+    let mut fits = true;
+    for member in kept {
+        fits = fits && push(member);
+    }
+    for member in list_members(add.as_bytes()) {
+        fits = fits && push(member);
+    }
+    if !fits {
+        out.truncate(start);
+        out.extend_from_slice(b"Vary: *\r\n");
+    } else if members > 0 {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Adds one member unless it is there already; `false` when the line must become `*`.
+fn push_member(member: &[u8], start: usize, members: &mut usize, out: &mut Vec<u8>) -> bool {
+    const NAME: &[u8] = b"Vary: ";
+    if member == b"*" || *members == VARY_MEMBERS_MAX {
+        // At the bound a repeated member would still fit, but who sends that many gets `*`.
+        return false;
+    }
+    if *members == 0 {
+        out.extend_from_slice(NAME);
+    } else {
+        let written = &out[start + NAME.len()..];
+        if list_members(written).any(|own| own.eq_ignore_ascii_case(member)) {
+            return true;
+        }
+        out.extend_from_slice(b", ");
+    }
+    out.extend_from_slice(member);
+    *members += 1;
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(existing: &[&str], drop_origin: bool, add: &str, expected: &str) {
+        let mut out = b"X: y\r\n".to_vec();
+        merge_vary(
+            existing.iter().map(|value| value.as_bytes()),
+            drop_origin,
+            add,
+            &mut out,
+        );
+        let merged = String::from_utf8(out).expect("text");
+        assert_eq!(
+            merged.strip_prefix("X: y\r\n"),
+            Some(expected),
+            "{existing:?} + {add}"
+        );
+    }
+
+    #[test]
+    fn merging() {
+        check(&[], false, "", "");
+        check(&[""], false, "", "");
+        check(&[], false, "Origin", "Vary: Origin\r\n");
+        check(&["Origin"], true, "Origin", "Vary: Origin\r\n");
+        check(&["Origin"], true, "", "");
+        check(&["origin"], false, "Origin", "Vary: origin\r\n");
+        check(
+            &["Accept-Encoding"],
+            true,
+            "Origin",
+            "Vary: Accept-Encoding, Origin\r\n",
+        );
+        check(
+            &["Accept", "accept , Cookie"],
+            false,
+            "",
+            "Vary: Accept, Cookie\r\n",
+        );
+        check(&["Accept", "*"], false, "Origin", "Vary: *\r\n");
+        check(&["*"], true, "", "Vary: *\r\n");
+        check(
+            &["Accept"],
+            false,
+            "Origin, Accept",
+            "Vary: Accept, Origin\r\n",
+        );
+    }
+
+    #[test]
+    fn too_many_members_become_a_star() {
+        let list = |count: usize| {
+            (0..count)
+                .map(|n| format!("x-{n}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let most = list(VARY_MEMBERS_MAX);
+        check(&[&most], false, "", &format!("Vary: {most}\r\n"));
+        check(&[&list(VARY_MEMBERS_MAX + 1)], false, "", "Vary: *\r\n");
+        check(&[&most], false, "Origin", "Vary: *\r\n");
+    }
+}
