@@ -17,7 +17,7 @@ use rand_distr::Zipf;
 use crate::draw::Draw;
 
 /// Parsed text; rendering appends to a buffer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Template {
     parts: Vec<Part>,
 }
@@ -125,6 +125,28 @@ impl Template {
         Self {
             parts: vec![Part::Literal(text.into().into())],
         }
+    }
+
+    /// This text followed by `next`.
+    pub fn push(&mut self, next: &Self) {
+        for part in &next.parts {
+            match (self.parts.last_mut(), part) {
+                // Literals side by side are one, so that rendering copies once.
+                (Some(Part::Literal(before)), Part::Literal(bytes)) => {
+                    *before = [&**before, &**bytes].concat().into();
+                }
+                (_, part) => self.parts.push(part.clone()),
+            }
+        }
+    }
+
+    /// The literal parts, for checking which bytes can occur; variables other than `{origin}`
+    /// become digits.
+    pub fn literals(&self) -> impl Iterator<Item = &[u8]> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Literal(bytes) => Some(&**bytes),
+            Part::Variable(_) => None,
+        })
     }
 
     /// Appends the text for the request begun last in `draw`.
