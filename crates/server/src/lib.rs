@@ -1,1 +1,32 @@
-//! 
+//! The data plane: workers on io_uring (monoio), one thread a CPU, that take connections, answer from
+//! the store and fetch from upstreams. The only crate besides the load generator that does network I/O
+//! on workers; what it decides, it decides through the pure crates.
+//!
+//! [`Node`] is the whole interface: start, reload, drain, look.
+
+mod body;
+mod buffer;
+mod clock;
+mod connection;
+mod deadline;
+mod exchange;
+mod fetch;
+mod forward;
+mod front;
+mod io;
+mod lead;
+mod mailbox;
+mod metrics;
+mod node;
+mod pass;
+mod plan;
+mod reply;
+mod respond;
+mod upstream;
+mod worker;
+
+pub use io::LiveDriver;
+pub use metrics::WorkerSnapshot;
+pub use node::{
+    DrainReport, Node, ReloadReport, Snapshot, StartError, StoreSnapshot, UpstreamSnapshot,
+};

@@ -1,0 +1,186 @@
+//! The receive buffer of a connection and the pool it comes from.
+//!
+//! A buffer is taken when bytes are there to be read and given back when the connection falls idle, so
+//! that ten thousand idle connections hold none.
+
+use crate::io::IoBufMut;
+
+/// The size a buffer starts with: a batch of pipelined heads, or a piece of a body.
+pub(crate) const BUFFER_BYTES: usize = 16 * 1024;
+/// The size of a buffer that moves bodies.
+pub(crate) const BODY_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Bytes received and not yet used (`start..end`), then room for more.
+pub(crate) struct ReceiveBuffer {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl ReceiveBuffer {
+    /// An empty buffer of `capacity` bytes.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            bytes: vec![0; capacity].into_boxed_slice(),
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// What stands in for a buffer while the kernel has it. Allocates nothing.
+    pub(crate) fn placeholder() -> Self {
+        Self {
+            bytes: Box::default(),
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// What arrived and was not used yet.
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Marks the first `count` unread bytes as used.
+    pub(crate) fn consume(&mut self, count: usize) {
+        debug_assert!(
+            count <= self.end - self.start,
+            "only what arrived can be used"
+        );
+        self.start += count;
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// No unread bytes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Bytes it can hold.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets what is in it.
+    pub(crate) fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+
+    /// Makes room behind the unread bytes: moves them to the front and, when they fill the buffer,
+    /// doubles it up to `capacity_max`. `false` when it is full and may not grow.
+    pub(crate) fn make_room(&mut self, capacity_max: usize) -> bool {
+        if self.end < self.bytes.len() {
+            return true;
+        }
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            return true;
+        }
+        let capacity = (self.bytes.len() * 2).min(capacity_max);
+        if capacity <= self.bytes.len() {
+            return false;
+        }
+        let mut larger = vec![0; capacity].into_boxed_slice();
+        larger[..self.end].copy_from_slice(&self.bytes[..self.end]);
+        self.bytes = larger;
+        true
+    }
+}
+
+// SAFETY: the bytes are on the heap and do not move while the runtime owns the value; the pointer and
+// the length name the free part behind `end`, which lies inside the allocation and is initialised.
+unsafe impl IoBufMut for ReceiveBuffer {
+    fn write_ptr(&mut self) -> *mut u8 {
+        self.bytes[self.end..].as_mut_ptr()
+    }
+
+    fn bytes_total(&mut self) -> usize {
+        self.bytes.len() - self.end
+    }
+
+    unsafe fn set_init(&mut self, count: usize) {
+        debug_assert!(
+            self.end + count <= self.bytes.len(),
+            "the kernel stays inside the buffer"
+        );
+        self.end += count;
+    }
+}
+
+/// A bounded stack of things worth reusing.
+pub(crate) struct Pool<T> {
+    idle: Vec<T>,
+    kept_max: usize,
+}
+
+impl<T> Pool<T> {
+    /// A pool that keeps at most `kept_max` idle things.
+    pub(crate) fn new(kept_max: usize) -> Self {
+        Self {
+            idle: Vec::new(),
+            kept_max,
+        }
+    }
+
+    /// Takes an idle one.
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.idle.pop()
+    }
+
+    /// Gives one back; beyond the bound it is dropped.
+    pub(crate) fn give(&mut self, thing: T) {
+        if self.idle.len() < self.kept_max {
+            self.idle.push(thing);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(buffer: &mut ReceiveBuffer, bytes: &[u8]) {
+        let room = buffer.bytes_total();
+        assert!(bytes.len() <= room);
+        let end = buffer.end;
+        buffer.bytes[end..end + bytes.len()].copy_from_slice(bytes);
+        // SAFETY: the bytes were written just above.
+        unsafe { buffer.set_init(bytes.len()) };
+    }
+
+    #[test]
+    fn unread_bytes_survive_moving_and_growing() {
+        let mut buffer = ReceiveBuffer::with_capacity(8);
+        put(&mut buffer, b"abcdefgh");
+        assert_eq!(buffer.bytes_total(), 0);
+        buffer.consume(3);
+        assert!(buffer.make_room(8));
+        assert_eq!(buffer.unread(), b"defgh");
+        put(&mut buffer, b"ijk");
+        assert!(!buffer.make_room(8), "full at the bound");
+        assert!(buffer.make_room(12), "one past it may grow");
+        assert_eq!(buffer.capacity(), 12);
+        assert_eq!(buffer.unread(), b"defghijk");
+        buffer.consume(8);
+        assert!(buffer.is_empty());
+        assert_eq!(buffer.bytes_total(), 12);
+    }
+
+    #[test]
+    fn a_pool_keeps_no_more_than_its_bound() {
+        let mut pool = Pool::new(2);
+        for n in 0..5 {
+            pool.give(n);
+        }
+        assert_eq!(
+            [pool.take(), pool.take(), pool.take()],
+            [Some(1), Some(0), None]
+        );
+    }
+}

@@ -1,0 +1,398 @@
+//! One client connection: read, parse every complete request, let [`exchange`] answer each, send all
+//! answers at once. A request that needs an upstream is answered after what precedes it has been sent,
+//! so answers keep their order.
+//!
+//! An idle connection holds no buffer. While it is busy its receive waits with the buffer in hand, which
+//! saves an operation a request; the wheel calls that receive off after a second of silence, and from
+//! then on the connection waits for readability alone.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+
+use corsair_http1::{HeadError, HeadLimits, Parsed, Persistence, RequestHead};
+use corsair_rules::CorsOutcome;
+
+use crate::body::{Pace, PaceRule};
+use crate::buffer::{BUFFER_BYTES, ReceiveBuffer};
+use crate::clock::Now;
+use crate::deadline::{Deadline, Late};
+use crate::exchange::{self, Client, Next, Scratch};
+use crate::fetch;
+use crate::forward::Forward;
+use crate::io::{self as wire, Received, Receiver, Sender, Socket};
+use crate::plan::{LivePlan, millis};
+use crate::reply::{self, Batch, Progress};
+use crate::respond;
+use crate::worker::Worker;
+
+/// Silence after which an idle connection gives its buffer back.
+const BUFFER_KEPT_MS: u64 = 1_000;
+/// Unread bytes of a request that are taken in after an answer that ends the connection, so that the
+/// peer reads the answer before it sees a reset.
+const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// How long that may take.
+const LINGER_MS: u64 = 2_000;
+
+/// What a connection uses while it has something to do.
+pub(crate) struct Active {
+    pub(crate) buffer: ReceiveBuffer,
+    /// Taken only while it is being sent.
+    pub(crate) batch: Option<Box<Batch>>,
+    pub(crate) head: RequestHead,
+    pub(crate) scratch: Scratch,
+}
+
+impl Active {
+    /// New buffers.
+    pub(crate) fn new() -> Box<Self> {
+        Box::new(Self {
+            buffer: ReceiveBuffer::with_capacity(BUFFER_BYTES),
+            batch: Some(Batch::new()),
+            head: RequestHead::new(),
+            scratch: Scratch::default(),
+        })
+    }
+
+    /// Empties everything; `false` when it has grown beyond what is worth keeping.
+    pub(crate) fn make_reusable(&mut self) -> bool {
+        self.buffer.clear();
+        self.head.reset();
+        match &mut self.batch {
+            Some(batch) => batch.clear(),
+            None => return false,
+        }
+        self.buffer.capacity() == BUFFER_BYTES && self.scratch.is_small()
+    }
+
+    /// The batch, between two sends.
+    pub(crate) fn batch(&mut self) -> &mut Batch {
+        self.batch
+            .as_mut()
+            .expect("the batch is back after every send")
+    }
+}
+
+/// One client connection.
+pub(crate) struct Connection<'w> {
+    pub(crate) worker: &'w Rc<Worker>,
+    pub(crate) socket: Socket,
+    pub(crate) deadline: Rc<Deadline>,
+    pub(crate) peer: SocketAddr,
+    served: u64,
+}
+
+/// Why a session with buffers ended.
+enum SessionEnd {
+    /// Nothing is buffered and nothing came for a while.
+    Idle,
+    /// The connection is over.
+    Closed,
+}
+
+/// What the buffered bytes led to.
+enum Turn {
+    /// All complete requests are answered; more bytes are needed.
+    NeedMore,
+    /// The batch is at a bound; there may be more requests.
+    Flush,
+    /// The next request needs an upstream.
+    Forward(Box<Forward>),
+    /// The last answer ends the connection.
+    Close,
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(worker: &Rc<Worker>, socket: Socket, peer: SocketAddr) {
+    let deadline = worker.deadlines.watch(socket.descriptor());
+    let mut connection = Connection {
+        worker,
+        socket,
+        deadline,
+        peer,
+        served: 0,
+    };
+    loop {
+        let mut active = worker.take_active();
+        let end = connection.session(&mut active).await;
+        worker.give_active(active);
+        match end {
+            SessionEnd::Closed => break,
+            SessionEnd::Idle => {
+                if connection.wait_idle().await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    if connection.deadline.is_expired() {
+        worker.metrics.counters.timeouts.increment();
+    }
+}
+
+impl Connection<'_> {
+    /// Waits without a buffer until the next request begins or the idle time is up.
+    async fn wait_idle(&mut self) -> io::Result<()> {
+        let idle_ms = millis(self.worker.plan().plan.limits.idle_timeout);
+        let now = self.worker.clock.read();
+        self.deadline.set(
+            now.mono_ms + idle_ms.saturating_sub(BUFFER_KEPT_MS),
+            Late::EndReceive,
+        );
+        let result = self.socket.receiver.readable().await;
+        self.deadline.clear();
+        if self.deadline.is_expired() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        result
+    }
+
+    async fn session(&mut self, active: &mut Active) -> SessionEnd {
+        let mut head_since_ms = None;
+        loop {
+            let turn = self.answer_buffered(active);
+            if !active.batch().is_empty() && self.flush(active).await.is_err() {
+                return SessionEnd::Closed;
+            }
+            match turn {
+                Turn::Flush => {}
+                Turn::Close => {
+                    self.linger(active).await;
+                    return SessionEnd::Closed;
+                }
+                Turn::Forward(forward) => {
+                    head_since_ms = None;
+                    // Boxed, so that a connection that only hits carries none of its size.
+                    match Box::pin(fetch::run(self, active, forward)).await {
+                        Persistence::KeepAlive if !self.worker.is_draining() => {}
+                        Persistence::KeepAlive | Persistence::Close => {
+                            self.linger(active).await;
+                            return SessionEnd::Closed;
+                        }
+                    }
+                }
+                Turn::NeedMore => match self.receive(active, &mut head_since_ms).await {
+                    Ok(Received::Bytes(0)) => {
+                        self.end_of_stream(active).await;
+                        return SessionEnd::Closed;
+                    }
+                    Ok(Received::Bytes(count)) => {
+                        self.worker.metrics.counters.bytes_in.add(count as u64);
+                    }
+                    Ok(Received::CalledOff) => return SessionEnd::Idle,
+                    Err(_) => return SessionEnd::Closed,
+                },
+            }
+        }
+    }
+
+    /// Answers every complete request in the buffer, up to the bounds of a batch.
+    fn answer_buffered(&mut self, active: &mut Active) -> Turn {
+        if active.buffer.is_empty() {
+            return Turn::NeedMore;
+        }
+        let live = self.worker.plan();
+        let now = self.worker.clock.read();
+        let limits = HeadLimits {
+            head_bytes_max: live.plan.limits.head_bytes,
+            header_lines_max: live.plan.limits.header_lines,
+        };
+        loop {
+            let Active {
+                buffer,
+                batch,
+                head,
+                scratch,
+            } = active;
+            let batch = batch.as_mut().expect("the batch is back after every send");
+            if buffer.is_empty() {
+                return Turn::NeedMore;
+            }
+            if batch.is_full() {
+                return Turn::Flush;
+            }
+            match head.parse(buffer.unread(), &limits) {
+                Ok(Parsed::Partial) => return Turn::NeedMore,
+                Ok(Parsed::Complete) => {}
+                Err(error) => {
+                    self.refuse(batch, &live, now, error);
+                    return Turn::Close;
+                }
+            }
+            let client = Client {
+                worker: self.worker,
+                live: &live,
+                now,
+                peer: self.peer,
+                persistence: self.allowed_persistence(&live),
+            };
+            self.served += 1;
+            let next = exchange::run(&client, head, buffer.unread(), scratch, batch);
+            buffer.consume(head.len());
+            head.reset();
+            match next {
+                Next::Answered(Persistence::KeepAlive) => batch.count_request(),
+                Next::Answered(Persistence::Close) => return Turn::Close,
+                Next::Forward(forward) => return Turn::Forward(forward),
+            }
+        }
+    }
+
+    /// Whether the response to the next request may leave the connection open.
+    fn allowed_persistence(&self, live: &LivePlan) -> Persistence {
+        let last = live
+            .plan
+            .limits
+            .requests_per_connection
+            .is_some_and(|max| self.served + 1 >= max);
+        if self.worker.is_draining() || last {
+            Persistence::Close
+        } else {
+            Persistence::KeepAlive
+        }
+    }
+
+    fn refuse(&self, batch: &mut Batch, live: &LivePlan, now: Now, error: HeadError) {
+        self.worker.metrics.counters.bad_requests.increment();
+        let (status, reason) = (error.kind.status(), error.kind.reason());
+        respond::bare_refusal(self.worker, live, now, status, reason, batch.arena());
+        self.worker.metrics.count_cors(CorsOutcome::NoPolicy);
+    }
+
+    /// Receives more bytes: within the head's time when a head has begun, else until the silence is long
+    /// enough to give the buffer back.
+    async fn receive(
+        &mut self,
+        active: &mut Active,
+        head_since_ms: &mut Option<u64>,
+    ) -> io::Result<Received> {
+        let live = self.worker.plan();
+        let limits = &live.plan.limits;
+        let now_ms = self.worker.clock.read().mono_ms;
+        if active.buffer.is_empty() && self.served > 0 {
+            *head_since_ms = None;
+            self.deadline.set_between_requests(true);
+            if self.worker.is_draining() {
+                return Ok(Received::Bytes(0));
+            }
+            self.deadline
+                .set(now_ms + BUFFER_KEPT_MS, Late::ReleaseBuffer);
+        } else {
+            // The first head of a connection is expected from its beginning.
+            let since_ms = *head_since_ms.get_or_insert(now_ms);
+            self.deadline
+                .set(since_ms + millis(limits.head_timeout), Late::EndReceive);
+        }
+        // One byte beyond the head's bound, so that the parser says that it is too long.
+        if !active
+            .buffer
+            .make_room(limits.head_bytes.max(BUFFER_BYTES) + 1)
+        {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        let buffer = std::mem::replace(&mut active.buffer, ReceiveBuffer::placeholder());
+        let (result, buffer) = self
+            .socket
+            .receiver
+            .receive_until_called_off(buffer, self.deadline.call_off())
+            .await;
+        active.buffer = buffer;
+        self.deadline.clear();
+        self.deadline.set_between_requests(false);
+        result
+    }
+
+    /// The peer sends no more: a head cut short by the deadline is told so.
+    async fn end_of_stream(&mut self, active: &mut Active) {
+        let head_is_late = self.deadline.is_expired() && !active.buffer.is_empty();
+        if head_is_late {
+            let live = self.worker.plan();
+            let now = self.worker.clock.read();
+            let arena = active.batch().arena();
+            respond::bare_refusal(self.worker, &live, now, 408, "request head too slow", arena);
+            let _peer_gone = self.flush(active).await;
+        }
+    }
+
+    /// Sends the batch.
+    pub(crate) async fn flush(&mut self, active: &mut Active) -> io::Result<()> {
+        flush(
+            self.worker,
+            &mut self.socket.sender,
+            &self.deadline,
+            &mut active.batch,
+        )
+        .await
+    }
+
+    /// Says that nothing more will be sent, then takes in what the peer is still sending, within bounds:
+    /// a close with unread bytes would reset the connection under the answer.
+    async fn linger(&mut self, active: &mut Active) {
+        wire::shutdown(self.socket.descriptor(), Shutdown::Write);
+        if self.deadline.is_expired() {
+            return;
+        }
+        active.buffer.clear();
+        let until_ms = self.worker.clock.read().mono_ms + LINGER_MS;
+        self.deadline.set(until_ms, Late::End);
+        let mut taken = 0;
+        while taken < LINGER_BYTES_MAX {
+            match take_in(&mut self.socket.receiver, &mut active.buffer).await {
+                Ok(count) if count > 0 => taken += count,
+                Ok(_) | Err(_) => break,
+            }
+        }
+        self.deadline.clear();
+    }
+}
+
+async fn take_in(receiver: &mut Receiver, buffer: &mut ReceiveBuffer) -> io::Result<usize> {
+    buffer.clear();
+    crate::body::receive_more(receiver, buffer).await
+}
+
+/// Sends a batch to a client that must keep taking bytes at the pace of the limits.
+///
+/// # Errors
+/// The client is gone or too slow; the connection must be closed.
+pub(crate) async fn flush(
+    worker: &Worker,
+    sender: &mut Sender,
+    deadline: &Rc<Deadline>,
+    slot: &mut Option<Box<Batch>>,
+) -> io::Result<()> {
+    let batch = slot.take().expect("the batch is back after every send");
+    let bytes = batch.len();
+    let limits = {
+        let live = worker.plan();
+        PaceRule::MinRate {
+            bytes_per_second: live.plan.limits.body_min_rate,
+            silence_ms: millis(live.plan.limits.idle_timeout),
+        }
+    };
+    let pace = SendPace(std::cell::RefCell::new(Pace::new(
+        deadline,
+        &worker.clock,
+        limits,
+    )));
+    pace.0.borrow_mut().begin(Late::End);
+    let (result, batch) = reply::send_all(sender, batch, &pace).await;
+    deadline.clear();
+    *slot = Some(batch);
+    if result.is_ok() {
+        worker.metrics.counters.bytes_out.add(bytes as u64);
+    }
+    result
+}
+
+/// Re-arms the deadline after each short send.
+struct SendPace<'a>(std::cell::RefCell<Pace<'a>>);
+
+impl Progress for SendPace<'_> {
+    fn sent(&self, bytes: usize) -> bool {
+        let mut pace = self.0.borrow_mut();
+        pace.end(bytes);
+        pace.begin(Late::End);
+        true
+    }
+}

@@ -1,0 +1,298 @@
+//! The leader of a fill: asks the upstream once for everybody who waits, publishes what comes, stores
+//! what may be stored. A task of its own, so that it outlives the client that caused it.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use corsair_cache::{
+    FailureKind, FetchTimes, FillFailure, FillHead, Found, Freshness, HeadParts, Lead, Mode,
+    NoStore, RequestDirectives, Retry as FillRetry, Reuse, Stored, Ticket, VaryOrigin, Window,
+    decide_reuse, decide_storable, refresh,
+};
+use corsair_http1::{FieldSection, Persistence, Request};
+use corsair_rules::UpstreamMode;
+
+use crate::body::{BodyError, BodyReader, Pace, PaceRule};
+use crate::forward::{FillRequest, Forward, Purpose, Verdict};
+use crate::upstream::{Response, Retry, Upstream, UpstreamError};
+use crate::worker::Worker;
+
+/// How long requests for a URI whose response could not be stored go to the upstream each for itself.
+const HIT_FOR_MISS_MS: u64 = 10_000;
+
+/// Why a fill ended early.
+enum Ended {
+    Failed(FillFailure),
+    /// Nobody reads a response that is not stored.
+    Abandoned,
+}
+
+impl From<&UpstreamError> for FillFailure {
+    fn from(error: &UpstreamError) -> Self {
+        let kind = match error {
+            UpstreamError::NoAddress | UpstreamError::Connect(_) => FailureKind::Connect,
+            UpstreamError::ConnectTimeout | UpstreamError::ResponseTimeout => FailureKind::Timeout,
+            UpstreamError::Broken => FailureKind::Truncated,
+            UpstreamError::Malformed(_) => FailureKind::Malformed,
+        };
+        Self {
+            kind,
+            retry: FillRetry::Safe,
+        }
+    }
+}
+
+impl From<BodyError> for Ended {
+    fn from(error: BodyError) -> Self {
+        let kind = match error {
+            BodyError::Truncated | BodyError::Socket(_) | BodyError::CalledOff => {
+                FailureKind::Truncated
+            }
+            BodyError::Malformed | BodyError::TooLarge => FailureKind::Malformed,
+            BodyError::TooSlow => FailureKind::Timeout,
+        };
+        Self::Failed(FillFailure {
+            kind,
+            retry: FillRetry::Safe,
+        })
+    }
+}
+
+/// Leads the fill that `forward` began.
+pub(crate) async fn run(worker: Rc<Worker>, forward: Rc<Forward>, lead: Lead) {
+    let Some(fill) = forward.fill() else { return };
+    let leader = Leader {
+        worker: &worker,
+        forward: &forward,
+        fill,
+    };
+    leader.run(lead).await;
+}
+
+struct Leader<'a> {
+    worker: &'a Rc<Worker>,
+    forward: &'a Rc<Forward>,
+    fill: &'a FillRequest,
+}
+
+impl Leader<'_> {
+    async fn run(&self, lead: Lead) {
+        let get = self.forward.as_get();
+        let request = get.request();
+        if let Some(stored) = self.stored_meanwhile(request) {
+            return lead.finish(Some(stored));
+        }
+        let store = &self.worker.shared.store;
+        let ticket = store.ticket(self.fill.hash);
+        let upstream = Upstream {
+            worker: self.worker,
+            live: &self.forward.live,
+            index: self.forward.route().upstream,
+        };
+        let (response, fields, times) =
+            match self.fetch(&upstream, self.fill.stale.as_deref()).await {
+                Ok(fetched) => fetched,
+                Err(error) => return self.fail(lead, &error),
+            };
+        if response.status() != 304 || self.fill.stale.is_none() {
+            return self
+                .publish(&upstream, lead, ticket, request, response, fields, times)
+                .await;
+        }
+        let stale = self.fill.stale.as_deref().expect("checked just above");
+        let policy = &self.forward.route().cache;
+        match refresh(stale, &fields, policy, request, times) {
+            Ok(refreshed) => {
+                let stored = store.insert_fetched(ticket, refreshed, request);
+                self.keep_connection(response);
+                self.forward.set_verdict(Verdict::Validated);
+                lead.finish(Some(stored));
+            }
+            // The 304 speaks of another representation than the one that is stored: ask for all of it.
+            Err(_refused) => match self.fetch(&upstream, None).await {
+                Ok((response, fields, times)) => {
+                    self.publish(&upstream, lead, ticket, request, response, fields, times)
+                        .await;
+                }
+                Err(error) => self.fail(lead, &error),
+            },
+        }
+    }
+
+    /// Another fill may have ended between the lookup and the join.
+    fn stored_meanwhile(&self, request: Request<'_>) -> Option<std::sync::Arc<Stored>> {
+        let now = self.worker.clock.read().unix;
+        let found = self
+            .worker
+            .shared
+            .store
+            .find(self.fill.hash, &self.fill.key, request, now);
+        let Found::Hit(stored) = found else {
+            return None;
+        };
+        let directives = RequestDirectives::parse(request);
+        (decide_reuse(&stored, &directives, now) == Reuse::Fresh).then_some(stored)
+    }
+
+    async fn fetch(
+        &self,
+        upstream: &Upstream<'_>,
+        stale: Option<&Stored>,
+    ) -> Result<(Response, FieldSection, FetchTimes), UpstreamError> {
+        let head = self.forward.upstream_head(Purpose::Fill, stale);
+        let request_time = self.worker.clock.read().unix;
+        let response = upstream.exchange(b"GET", head, Retry::Once).await?;
+        let response_time = self.worker.clock.read().unix;
+        let fields = response.all_fields();
+        Ok((
+            response,
+            fields,
+            FetchTimes {
+                request_time,
+                response_time,
+            },
+        ))
+    }
+
+    fn fail(&self, lead: Lead, error: &UpstreamError) {
+        self.worker.metrics.counters.upstream_failures.increment();
+        lead.fail(FillFailure::from(error));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what one response consists of")]
+    async fn publish(
+        &self,
+        upstream: &Upstream<'_>,
+        mut lead: Lead,
+        ticket: Ticket,
+        request: Request<'_>,
+        response: Response,
+        fields: FieldSection,
+        times: FetchTimes,
+    ) {
+        let policy = &self.forward.route().cache;
+        let status = response.status();
+        let storable = decide_storable(request, status, &fields, policy, times);
+        let freshness = match &storable {
+            Ok(storable) => storable.freshness,
+            Err(_) => Freshness::stale(times.response_time),
+        };
+        let head = FillHead::new(HeadParts {
+            key: &self.fill.key,
+            status,
+            fields,
+            freshness,
+            vary_origin: match self.forward.route().cors.upstream_mode() {
+                UpstreamMode::Override => VaryOrigin::Ignore,
+                UpstreamMode::Passthrough | UpstreamMode::Duplicate => VaryOrigin::Keep,
+            },
+            set_cookie: policy.set_cookie,
+            request,
+        });
+        let reserved = storable
+            .map(|_| head.content_length().unwrap_or(0))
+            .and_then(|bytes| {
+                self.worker
+                    .shared
+                    .store
+                    .reserve(bytes)
+                    .map_err(|_full| NoStore::BudgetExhausted)
+            });
+        let mode = match reserved {
+            Ok(reservation) => {
+                lead.charge(reservation);
+                self.forward.set_verdict(Verdict::Stored);
+                Mode::Store {
+                    body_bytes_max: policy.max_object,
+                }
+            }
+            Err(reason) => {
+                self.note_not_storable(reason);
+                self.forward.set_verdict(Verdict::NotStorable(reason));
+                Mode::Relay(reason)
+            }
+        };
+        let head = lead.publish_head(head, mode);
+        match self.receive_body(upstream, &mut lead, response).await {
+            Ok(()) => {
+                let stored = lead.body().map(|body| {
+                    let stored = Stored::from_fill(&head, body);
+                    self.worker
+                        .shared
+                        .store
+                        .insert_fetched(ticket, stored, request)
+                });
+                lead.finish(stored);
+            }
+            Err(Ended::Failed(failure)) => {
+                self.worker.metrics.counters.upstream_failures.increment();
+                lead.fail(failure);
+            }
+            Err(Ended::Abandoned) => drop(lead),
+        }
+    }
+
+    async fn receive_body(
+        &self,
+        upstream: &Upstream<'_>,
+        lead: &mut Lead,
+        mut response: Response,
+    ) -> Result<(), Ended> {
+        let mut reader = BodyReader::new(response.length);
+        let deadline = Rc::clone(&response.connection.deadline);
+        let rule = PaceRule::EachWait(upstream.response_timeout_ms());
+        let mut pace = Pace::new(&deadline, &self.worker.clock, rule);
+        let connection = &mut response.connection;
+        while let Some(count) = reader
+            .next(&mut connection.receiver, &mut connection.buffer, &mut pace)
+            .await?
+        {
+            self.worker
+                .metrics
+                .counters
+                .upstream_bytes_in
+                .add(count as u64);
+            let chunk = Bytes::copy_from_slice(&connection.buffer.unread()[..count]);
+            connection.buffer.consume(count);
+            let advice = lead.push(chunk);
+            if let Some(reason) = advice.outgrown {
+                self.note_not_storable(reason);
+            }
+            if advice.abandoned || (advice.window_full && self.window_shut(lead).await) {
+                return Err(Ended::Abandoned);
+            }
+        }
+        self.keep_connection(response);
+        Ok(())
+    }
+
+    /// Waits until the slowest reader has caught up; `true` when nobody reads any more.
+    async fn window_shut(&self, lead: &mut Lead) -> bool {
+        poll_fn(|context| match lead.wait_window(self.worker.number) {
+            Window::Open => Poll::Ready(false),
+            Window::Abandoned => Poll::Ready(true),
+            Window::Full => {
+                self.worker.fill_waits.wait(lead.key(), context.waker());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    fn note_not_storable(&self, reason: NoStore) {
+        if reason.leaves_marker() {
+            let until = self.worker.clock.read().unix.plus(HIT_FOR_MISS_MS);
+            let store = &self.worker.shared.store;
+            store.mark_hit_for_miss(self.fill.marker_key, &self.fill.key, until);
+        }
+    }
+
+    fn keep_connection(&self, response: Response) {
+        if response.persistence == Persistence::KeepAlive {
+            let now_ms = self.worker.clock.read().mono_ms;
+            self.worker.pools.give(response.connection, now_ms);
+        }
+    }
+}

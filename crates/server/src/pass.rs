@@ -1,0 +1,545 @@
+//! A request that the cache has nothing to do with: its body goes to the upstream and the response
+//! comes back, both at once, one buffer each, at the pace of the slower side. Nothing is held whole.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::net::Shutdown;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use corsair_cache::{CacheStatus, Invalidation, Outcome, decide_invalidation};
+use corsair_http1::{
+    BodyLength, CHUNK_END, FieldSection, LAST_CHUNK, Persistence, write_chunk_head,
+};
+
+use crate::body::{BodyError, BodyReader, Pace, PaceRule};
+use crate::buffer::ReceiveBuffer;
+use crate::connection::{self, Active, Connection};
+use crate::deadline::{Deadline, Late};
+use crate::forward::{Forward, Purpose};
+use crate::io::{self as wire, Receiver, Sender};
+use crate::plan::millis;
+use crate::reply::Batch;
+use crate::respond::{self, OutFraming};
+use crate::upstream::{self, Response, Retry, Reuse, Upstream, UpstreamError};
+use crate::worker::Worker;
+
+/// Bytes gathered before they are sent on.
+pub(crate) const GATHER_BYTES: usize = 128 * 1024;
+
+/// The sending side of a client connection during one exchange.
+pub(crate) struct ClientSide<'a> {
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) sender: &'a mut Sender,
+    pub(crate) deadline: &'a Rc<Deadline>,
+    pub(crate) batch: &'a mut Option<Box<Batch>>,
+    pub(crate) section: &'a mut FieldSection,
+    /// Whether anything of a response has left: then an error can only cut it short.
+    pub(crate) begun: bool,
+}
+
+impl ClientSide<'_> {
+    /// The batch, between two sends.
+    pub(crate) fn batch(&mut self) -> &mut Batch {
+        self.batch
+            .as_mut()
+            .expect("the batch is back after every send")
+    }
+
+    /// Sends what is gathered.
+    ///
+    /// # Errors
+    /// [`ClientGone`].
+    pub(crate) async fn flush(&mut self) -> Result<(), ClientGone> {
+        if self.batch().is_empty() {
+            return Ok(());
+        }
+        self.begun = true;
+        connection::flush(self.worker, self.sender, self.deadline, self.batch)
+            .await
+            .map_err(|_error| ClientGone)
+    }
+
+    /// Answers with a status of the node's own, when nothing of a response has left yet.
+    pub(crate) async fn refuse(
+        &mut self,
+        forward: &Forward,
+        status: u16,
+        cache_status: CacheStatus<'_>,
+        reason: &str,
+        persistence: Persistence,
+    ) -> Persistence {
+        if self.begun {
+            return Persistence::Close;
+        }
+        let now = self.worker.clock.read();
+        let seen = forward.seen(self.worker, now, persistence);
+        let batch = self
+            .batch
+            .as_mut()
+            .expect("the batch is back after every send");
+        respond::refusal(&seen, batch, status, cache_status, reason);
+        match self.flush().await {
+            Ok(()) => persistence,
+            Err(ClientGone) => Persistence::Close,
+        }
+    }
+}
+
+/// The client cannot be sent to.
+#[derive(Debug)]
+pub(crate) struct ClientGone;
+
+/// Runs one exchange that is not cached.
+pub(crate) async fn run(
+    connection: &mut Connection<'_>,
+    active: &mut Active,
+    forward: &Forward,
+    outcome: Outcome,
+) -> Persistence {
+    let worker = connection.worker;
+    let upstream = Upstream {
+        worker,
+        live: &forward.live,
+        index: forward.route().upstream,
+    };
+    let Active {
+        buffer,
+        batch,
+        scratch,
+        ..
+    } = active;
+    let mut client = ClientSide {
+        worker,
+        sender: &mut connection.socket.sender,
+        deadline: &connection.deadline,
+        batch,
+        section: &mut scratch.section,
+        begun: false,
+    };
+    let body_max = forward.live.plan.limits.body_bytes;
+    match forward.length {
+        BodyLength::None | BodyLength::Fixed(0) => {
+            without_body(&upstream, &mut client, forward, outcome).await
+        }
+        BodyLength::Fixed(length) if length > body_max => {
+            let status = CacheStatus::new(outcome);
+            client
+                .refuse(forward, 413, status, "body too large", Persistence::Close)
+                .await
+        }
+        BodyLength::Fixed(_) | BodyLength::Chunked | BodyLength::UntilClose => {
+            let source = &mut connection.socket.receiver;
+            with_body(&upstream, &mut client, source, buffer, forward, outcome).await
+        }
+    }
+}
+
+async fn without_body(
+    upstream: &Upstream<'_>,
+    client: &mut ClientSide<'_>,
+    forward: &Forward,
+    outcome: Outcome,
+) -> Persistence {
+    let method = forward.request().method();
+    let retry = match method {
+        b"GET" | b"HEAD" | b"OPTIONS" => Retry::Once,
+        _ => Retry::Never,
+    };
+    let head = forward.upstream_head(Purpose::Pass, None);
+    match upstream.exchange(method, head, retry).await {
+        Ok(response) => relay(upstream, client, forward, response, outcome).await,
+        Err(error) => refuse_for(client, forward, &error, forward.persistence).await,
+    }
+}
+
+/// Answers for an upstream that failed.
+pub(crate) async fn refuse_for(
+    client: &mut ClientSide<'_>,
+    forward: &Forward,
+    error: &UpstreamError,
+    persistence: Persistence,
+) -> Persistence {
+    client.worker.metrics.counters.upstream_failures.increment();
+    let cache_status = CacheStatus {
+        detail: Some(error.reason()),
+        ..CacheStatus::new(Outcome::Error)
+    };
+    client
+        .refuse(
+            forward,
+            error.status(),
+            cache_status,
+            error.reason(),
+            persistence,
+        )
+        .await
+}
+
+/// Sends a response on to the client while it is received.
+async fn relay(
+    upstream: &Upstream<'_>,
+    client: &mut ClientSide<'_>,
+    forward: &Forward,
+    response: Response,
+    outcome: Outcome,
+) -> Persistence {
+    match relay_to_end(upstream, client, forward, response, outcome).await {
+        Ok((connection, reusable, persistence)) => {
+            if reusable == Persistence::KeepAlive {
+                let now_ms = client.worker.clock.read().mono_ms;
+                client.worker.pools.give(connection, now_ms);
+            }
+            persistence
+        }
+        Err(ClientGone) => Persistence::Close,
+    }
+}
+
+/// As [`relay`]; hands back the upstream connection and whether it can be used again.
+async fn relay_to_end(
+    upstream: &Upstream<'_>,
+    client: &mut ClientSide<'_>,
+    forward: &Forward,
+    response: Response,
+    outcome: Outcome,
+) -> Result<(upstream::Connection, Persistence, Persistence), ClientGone> {
+    let now = client.worker.clock.read();
+    let fields = response.end_to_end_fields(now.unix.seconds());
+    let status = response.status();
+    if decide_invalidation(forward.request().method(), status) == Invalidation::TargetUri {
+        client
+            .worker
+            .shared
+            .store
+            .invalidate(forward.target_hash(client.worker));
+    }
+    let framing = match (&response.length, response.stated_length()) {
+        // HEAD and 304 state the length of a body that does not follow.
+        (BodyLength::None, Some(length)) => OutFraming::Length(length),
+        (length, _) => OutFraming::of(length, forward.request().version()),
+    };
+    let persistence = match framing {
+        OutFraming::Close => Persistence::Close,
+        OutFraming::Length(_) | OutFraming::Chunked | OutFraming::Absent => forward.persistence,
+    };
+    let seen = forward.seen(client.worker, now, persistence);
+    let head = respond::Received {
+        status,
+        fields: &fields,
+        range: None,
+        framing,
+        cache_status: CacheStatus {
+            fwd_status: Some(status),
+            ..CacheStatus::new(outcome)
+        },
+        age: None,
+    };
+    let batch = client
+        .batch
+        .as_mut()
+        .expect("the batch is back after every send");
+    respond::received(&seen, &head, client.section, batch.arena());
+    let Response {
+        mut connection,
+        length,
+        persistence: reusable,
+        ..
+    } = response;
+    let complete = relay_body(upstream, client, &mut connection, length, framing).await?;
+    match complete {
+        Ok(()) => Ok((connection, reusable, persistence)),
+        // The head is out: only a cut connection can tell the client.
+        Err(_) => {
+            client.worker.metrics.counters.upstream_failures.increment();
+            Ok((connection, Persistence::Close, Persistence::Close))
+        }
+    }
+}
+
+async fn relay_body(
+    upstream: &Upstream<'_>,
+    client: &mut ClientSide<'_>,
+    connection: &mut upstream::Connection,
+    length: BodyLength,
+    framing: OutFraming,
+) -> Result<Result<(), BodyError>, ClientGone> {
+    let mut reader = BodyReader::new(length);
+    let deadline = Rc::clone(&connection.deadline);
+    let clock = &client.worker.clock;
+    let mut pace = Pace::new(
+        &deadline,
+        clock,
+        PaceRule::EachWait(upstream.response_timeout_ms()),
+    );
+    let chunked = framing == OutFraming::Chunked;
+    loop {
+        if connection.buffer.is_empty() || client.batch().len() >= GATHER_BYTES {
+            client.flush().await?;
+        }
+        match reader
+            .next(&mut connection.receiver, &mut connection.buffer, &mut pace)
+            .await
+        {
+            Ok(Some(count)) => {
+                client
+                    .worker
+                    .metrics
+                    .counters
+                    .upstream_bytes_in
+                    .add(count as u64);
+                let out = client
+                    .batch
+                    .as_mut()
+                    .expect("the batch is back after every send")
+                    .arena();
+                append_piece(out, &connection.buffer.unread()[..count], chunked);
+                connection.buffer.consume(count);
+            }
+            Ok(None) => {
+                if chunked {
+                    client.batch().arena().extend_from_slice(LAST_CHUNK);
+                }
+                client.flush().await?;
+                return Ok(Ok(()));
+            }
+            Err(error) => {
+                client.flush().await?;
+                return Ok(Err(error));
+            }
+        }
+    }
+}
+
+fn append_piece(out: &mut Vec<u8>, piece: &[u8], chunked: bool) {
+    if chunked {
+        write_chunk_head(out, piece.len());
+    }
+    out.extend_from_slice(piece);
+    if chunked {
+        out.extend_from_slice(CHUNK_END);
+    }
+}
+
+/// How sending a request body ended.
+enum Upload {
+    /// All of it was sent.
+    Complete,
+    /// The client stopped, was too slow, or sent something malformed.
+    ClientFailed(BodyError),
+    /// The upstream takes no more; its response may say why.
+    UpstreamStopped,
+}
+
+async fn with_body(
+    upstream: &Upstream<'_>,
+    client: &mut ClientSide<'_>,
+    source: &mut Receiver,
+    buffer: &mut ReceiveBuffer,
+    forward: &Forward,
+    outcome: Outcome,
+) -> Persistence {
+    let mut connection = match upstream.connect(Reuse::Allowed).await {
+        Ok(connection) => connection,
+        Err(error) => return refuse_for(client, forward, &error, Persistence::Close).await,
+    };
+    let head = forward.upstream_head(Purpose::Pass, None);
+    if let (Err(error), _) = upstream.send(&mut connection, head).await {
+        return refuse_for(client, forward, &error, Persistence::Close).await;
+    }
+    if forward.wants_continue && buffer.is_empty() {
+        client
+            .batch()
+            .arena()
+            .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        let sent = client.flush().await;
+        // An interim response does not begin the final one.
+        client.begun = false;
+        if sent.is_err() {
+            return Persistence::Close;
+        }
+    }
+    let worker = client.worker;
+    let upstream_descriptor = connection.receiver.descriptor();
+    let source_deadline = worker.deadlines.watch(source.descriptor());
+    let uploading = Cell::new(true);
+    let uploader = Uploader {
+        worker,
+        source,
+        buffer,
+        sink: connection
+            .sender
+            .take()
+            .expect("nothing else is being sent"),
+        source_deadline: &source_deadline,
+        upstream_deadline: Rc::clone(&connection.deadline),
+        forward,
+        upstream_timeout_ms: upstream.response_timeout_ms(),
+    };
+    let upload = async {
+        let ended = uploader.run().await;
+        uploading.set(false);
+        if let (Upload::ClientFailed(_), _) = &ended {
+            wire::shutdown(upstream_descriptor, Shutdown::Both);
+        }
+        ended
+    };
+    let method = forward.request().method();
+    let answer = async {
+        let answered = match upstream.receive_head(connection, method).await {
+            Ok(response) => Ok(relay_to_end(upstream, client, forward, response, outcome).await),
+            Err(error) => Err(error),
+        };
+        if uploading.get() {
+            // The response is complete without the rest of the body.
+            source_deadline.call_off().call_off();
+            wire::shutdown(upstream_descriptor, Shutdown::Both);
+        }
+        answered
+    };
+    let ((uploaded, sink), answered) = join(upload, answer).await;
+    match (uploaded, answered) {
+        (Upload::Complete, Ok(Ok((mut connection, reusable, persistence)))) => {
+            connection.sender = Some(sink);
+            if reusable == Persistence::KeepAlive {
+                worker.pools.give(connection, worker.clock.read().mono_ms);
+            }
+            persistence
+        }
+        (Upload::ClientFailed(error), Err(_)) => {
+            let status = match error {
+                BodyError::TooSlow => 408,
+                BodyError::TooLarge => 413,
+                BodyError::Truncated
+                | BodyError::Socket(_)
+                | BodyError::Malformed
+                | BodyError::CalledOff => 400,
+            };
+            let reason = error.to_string();
+            client
+                .refuse(
+                    forward,
+                    status,
+                    CacheStatus::new(outcome),
+                    &reason,
+                    Persistence::Close,
+                )
+                .await
+        }
+        (Upload::Complete | Upload::UpstreamStopped, Err(error)) => {
+            refuse_for(client, forward, &error, Persistence::Close).await
+        }
+        (_, Ok(_)) => Persistence::Close,
+    }
+}
+
+/// Sends a request body on to the upstream.
+struct Uploader<'a> {
+    worker: &'a Rc<Worker>,
+    source: &'a mut Receiver,
+    buffer: &'a mut ReceiveBuffer,
+    sink: Sender,
+    /// A deadline of its own: the response may be on its way to the same client.
+    source_deadline: &'a Rc<Deadline>,
+    /// Re-armed with every piece: the upstream's time to answer begins when the body is complete.
+    upstream_deadline: Rc<Deadline>,
+    forward: &'a Forward,
+    upstream_timeout_ms: u64,
+}
+
+impl Uploader<'_> {
+    async fn run(mut self) -> (Upload, Sender) {
+        let limits = &self.forward.live.plan.limits;
+        let rule = PaceRule::MinRate {
+            bytes_per_second: limits.body_min_rate,
+            silence_ms: millis(limits.idle_timeout),
+        };
+        let source_deadline = Rc::clone(self.source_deadline);
+        let mut pace = Pace::new(&source_deadline, &self.worker.clock, rule);
+        let mut reader = BodyReader::new(self.forward.length);
+        let chunked = self.forward.length == BodyLength::Chunked;
+        let mut total = 0_u64;
+        let mut piece = self
+            .worker
+            .body_buffers
+            .borrow_mut()
+            .take()
+            .unwrap_or_default();
+        let ended = loop {
+            piece.clear();
+            // While the client is waited for, the upstream is not late.
+            self.upstream_deadline.clear();
+            let next = reader.next(self.source, self.buffer, &mut pace).await;
+            let last = match next {
+                Ok(Some(count)) => {
+                    total += count as u64;
+                    if total > limits.body_bytes {
+                        break Upload::ClientFailed(BodyError::TooLarge);
+                    }
+                    append_piece(&mut piece, &self.buffer.unread()[..count], chunked);
+                    self.buffer.consume(count);
+                    false
+                }
+                Ok(None) => {
+                    if chunked {
+                        piece.extend_from_slice(LAST_CHUNK);
+                    }
+                    true
+                }
+                Err(error) => break Upload::ClientFailed(error),
+            };
+            self.worker
+                .metrics
+                .counters
+                .bytes_in
+                .add(piece.len() as u64);
+            self.arm_upstream();
+            let result;
+            (result, piece) = self.sink.send_all(piece).await;
+            if result.is_err() {
+                break Upload::UpstreamStopped;
+            }
+            self.arm_upstream();
+            if last {
+                break Upload::Complete;
+            }
+        };
+        self.worker.body_buffers.borrow_mut().give(piece);
+        (ended, self.sink)
+    }
+
+    fn arm_upstream(&self) {
+        let now_ms = self.worker.clock.read().mono_ms;
+        self.upstream_deadline
+            .set(now_ms + self.upstream_timeout_ms, Late::End);
+    }
+}
+
+/// Runs both to their ends, side by side; neither is ever dropped half-way.
+async fn join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let (mut a_output, mut b_output) = (None, None);
+    std::future::poll_fn(|context| {
+        if a_output.is_none()
+            && let Poll::Ready(output) = a.as_mut().poll(context)
+        {
+            a_output = Some(output);
+        }
+        if b_output.is_none()
+            && let Poll::Ready(output) = b.as_mut().poll(context)
+        {
+            b_output = Some(output);
+        }
+        if a_output.is_some() && b_output.is_some() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    (
+        a_output.expect("polled to its end"),
+        b_output.expect("polled to its end"),
+    )
+}

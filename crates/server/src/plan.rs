@@ -1,0 +1,118 @@
+//! The plan that is live: the immutable plan of the configuration, its generation, and the addresses
+//! that the control thread resolved for its upstreams. Swapped whole by one pointer; an exchange ends on
+//! the plan it began with.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use corsair_config::Plan;
+
+/// A plan with everything that workers derive from it once.
+pub(crate) struct LivePlan {
+    /// The plan.
+    pub(crate) plan: Arc<Plan>,
+    /// Counts plans; 1 is the one that the node started with.
+    pub(crate) generation: u64,
+    /// Addresses by upstream, in the plan's order.
+    pub(crate) addresses: Vec<Arc<UpstreamAddresses>>,
+    /// The node's name as `Via` has it: a token (RFC 9110 §7.6.3).
+    pub(crate) pseudonym: String,
+}
+
+impl LivePlan {
+    /// Makes a plan live. Addresses of upstreams that the plan before had under the same name, host and
+    /// port stay; literal addresses need no resolving.
+    pub(crate) fn new(plan: Arc<Plan>, generation: u64, before: Option<&Self>) -> Self {
+        let addresses = plan
+            .upstreams
+            .iter()
+            .map(|upstream| {
+                let kept = before.and_then(|before| {
+                    let same = |other: &corsair_config::UpstreamPlan| {
+                        other.name == upstream.name
+                            && other.host == upstream.host
+                            && other.port == upstream.port
+                    };
+                    let index = before.plan.upstreams.iter().position(same)?;
+                    Some(Arc::clone(&before.addresses[index]))
+                });
+                kept.unwrap_or_else(|| {
+                    Arc::new(UpstreamAddresses::of_host(&upstream.host, upstream.port))
+                })
+            })
+            .collect();
+        let pseudonym = pseudonym(&plan.node.name);
+        Self {
+            plan,
+            generation,
+            addresses,
+            pseudonym,
+        }
+    }
+}
+
+fn pseudonym(name: &str) -> String {
+    let token: String = name
+        .bytes()
+        .map(|byte| {
+            if corsair_http1::is_token_byte(byte) {
+                char::from(byte)
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    if token.is_empty() {
+        "corsair".to_owned()
+    } else {
+        token
+    }
+}
+
+/// Whole milliseconds of a configured duration.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Where an upstream is reached; replaced by the control thread, read by workers without a lock.
+pub(crate) struct UpstreamAddresses {
+    addresses: ArcSwap<Vec<SocketAddr>>,
+    next: AtomicUsize,
+}
+
+impl UpstreamAddresses {
+    fn of_host(host: &str, port: u16) -> Self {
+        let literal = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>();
+        let addresses = literal
+            .map(|ip| SocketAddr::new(ip, port))
+            .into_iter()
+            .collect();
+        Self {
+            addresses: ArcSwap::from_pointee(addresses),
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    /// Replaces the addresses.
+    pub(crate) fn set(&self, addresses: Vec<SocketAddr>) {
+        self.addresses.store(Arc::new(addresses));
+    }
+
+    /// The next address in turn, if any is known.
+    pub(crate) fn next(&self) -> Option<SocketAddr> {
+        let addresses = self.addresses.load();
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        addresses.get(turn.checked_rem(addresses.len())?).copied()
+    }
+
+    /// How many addresses are known.
+    pub(crate) fn count(&self) -> usize {
+        self.addresses.load().len()
+    }
+}

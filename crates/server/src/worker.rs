@@ -1,0 +1,399 @@
+//! One worker: a thread pinned to a CPU, its ring, its share of every listener, and the tasks on it:
+//! accepting, the deadline wheel, the mailbox. What a worker owns is not shared; what is shared
+//! ([`Shared`]) is read without locks on the way of a hit.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use corsair_cache::{FillTable, KeyHash, KeySecret, Store, WakeWorkers};
+
+use crate::buffer::Pool;
+use crate::clock::Clock;
+use crate::connection::{self, Active};
+use crate::deadline::{Deadlines, TICK_MS};
+use crate::front::{FrontCache, HeadMemo};
+use crate::io::{self, Bell, DriverChoice, Listener, LiveDriver};
+use crate::mailbox::Mailbox;
+use crate::metrics::WorkerMetrics;
+use crate::plan::LivePlan;
+use crate::upstream::Pools;
+
+/// Accepts in flight per worker and listener: monoio accepts one connection per operation.
+const ACCEPT_TASKS: usize = 8;
+/// How long accepting pauses when descriptors or memory are exhausted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Sets of buffers that an idle worker keeps.
+const ACTIVE_KEPT_MAX: usize = 256;
+/// Body buffers that an idle worker keeps.
+const BODY_BUFFERS_KEPT_MAX: usize = 32;
+/// Turns of the wheel between two sweeps of the front cache and the upstream pools.
+const SWEEP_EVERY_TURNS: u64 = 1000 / TICK_MS;
+
+/// What all workers and the control thread share.
+pub(crate) struct Shared {
+    /// The live plan.
+    pub(crate) live: ArcSwap<LivePlan>,
+    /// Its generation, so that a worker need not touch the pointer to see that nothing changed.
+    pub(crate) generation: AtomicU64,
+    /// The stored responses.
+    pub(crate) store: Store,
+    /// The fetches under way.
+    pub(crate) fills: FillTable,
+    /// The secret under which keys are hashed.
+    pub(crate) secret: KeySecret,
+    /// One mailbox a worker.
+    pub(crate) mailboxes: Arc<Vec<Mailbox>>,
+    /// Set once: no new connections, end after the current exchange.
+    pub(crate) draining: AtomicBool,
+    /// Set once: end every connection now.
+    pub(crate) cutting: AtomicBool,
+    /// Client connections open on all workers.
+    pub(crate) connections_open: AtomicUsize,
+    /// One set of counters a worker.
+    pub(crate) metrics: Vec<Arc<WorkerMetrics>>,
+}
+
+/// Rings the mailboxes of the workers that wait for a fill; the worker that it happens on is told
+/// directly.
+pub(crate) struct MailboxWaker {
+    pub(crate) mailboxes: Arc<Vec<Mailbox>>,
+}
+
+thread_local! {
+    /// The worker that runs on this thread, so that its own waiters need no ring.
+    static LOCAL: RefCell<Option<(usize, Rc<FillWaits>)>> = const { RefCell::new(None) };
+}
+
+impl WakeWorkers for MailboxWaker {
+    fn wake(&self, key: KeyHash, workers: u64) {
+        let local = LOCAL.with_borrow(|local| {
+            let (number, waits) = local.as_ref()?;
+            let bit = 1_u64 << number;
+            (workers & bit != 0).then(|| {
+                waits.wake(key);
+                bit
+            })
+        });
+        let mut others = workers & !local.unwrap_or(0);
+        while others != 0 {
+            let number = others.trailing_zeros() as usize;
+            others &= others - 1;
+            if let Some(mailbox) = self.mailboxes.get(number) {
+                mailbox.fill_moved(key);
+            }
+        }
+    }
+}
+
+/// The tasks of one worker that wait for fills.
+#[derive(Default)]
+pub(crate) struct FillWaits(RefCell<HashMap<KeyHash, Vec<Waker>>>);
+
+impl FillWaits {
+    /// Wakes `waker` when the fill moves next.
+    pub(crate) fn wait(&self, key: KeyHash, waker: &Waker) {
+        let mut waits = self.0.borrow_mut();
+        let waiting = waits.entry(key).or_default();
+        if !waiting.iter().any(|known| known.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+    }
+
+    fn wake(&self, key: KeyHash) {
+        let waiting = self.0.borrow_mut().remove(&key);
+        for waker in waiting.into_iter().flatten() {
+            waker.wake();
+        }
+    }
+}
+
+/// What a worker owns.
+pub(crate) struct Worker {
+    /// Its number, below 64.
+    pub(crate) number: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Arc<WorkerMetrics>,
+    pub(crate) clock: Clock,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) front: FrontCache,
+    pub(crate) memo: HeadMemo,
+    pub(crate) pools: Pools,
+    pub(crate) fill_waits: Rc<FillWaits>,
+    pub(crate) body_buffers: RefCell<Pool<Vec<u8>>>,
+    actives: RefCell<Pool<Box<Active>>>,
+    plan: RefCell<Rc<Arc<LivePlan>>>,
+    plan_generation: Cell<u64>,
+    listeners: RefCell<Vec<Listener>>,
+    unshared_fills: Cell<u64>,
+}
+
+impl Worker {
+    /// The plan that is live now. One load of a line that is written once a reload.
+    pub(crate) fn plan(&self) -> Rc<Arc<LivePlan>> {
+        let generation = self.shared.generation.load(Ordering::Acquire);
+        if generation != self.plan_generation.get() {
+            *self.plan.borrow_mut() = Rc::new(self.shared.live.load_full());
+            self.plan_generation.set(generation);
+        }
+        Rc::clone(&self.plan.borrow())
+    }
+
+    /// A key under which nobody else joins.
+    pub(crate) fn unshared_fill_key(&self) -> KeyHash {
+        let count = self.unshared_fills.get() + 1;
+        self.unshared_fills.set(count);
+        // Beside the 128-bit hashes of real keys; a collision is as unlikely as between two of those.
+        KeyHash((u128::from(count) << 64) | self.number as u128)
+    }
+
+    /// Whether the node ends.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// Buffers for a connection that has something to do.
+    pub(crate) fn take_active(&self) -> Box<Active> {
+        self.actives.borrow_mut().take().unwrap_or_else(Active::new)
+    }
+
+    /// Gives them back.
+    pub(crate) fn give_active(&self, mut active: Box<Active>) {
+        if active.make_reusable() {
+            self.actives.borrow_mut().give(active);
+        }
+    }
+
+    /// Runs `task` detached on this worker; a panic ends that task, is counted, and nothing else.
+    pub(crate) fn spawn_contained(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        io::spawn(Contained {
+            task: Some(Box::pin(task)),
+            worker: Rc::clone(self),
+        });
+    }
+}
+
+/// A task whose panic is contained. In tests a panic aborts instead (`CORSAIR_ABORT_ON_PANIC`).
+struct Contained<F> {
+    task: Option<Pin<Box<F>>>,
+    worker: Rc<Worker>,
+}
+
+impl<F: Future<Output = ()>> Future for Contained<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(task) = self.task.as_mut() else {
+            return Poll::Ready(());
+        };
+        match std::panic::catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
+            Ok(poll) => poll,
+            Err(_panic) => {
+                // The panic hook has printed it. Dropping the task closes its sockets.
+                self.worker.metrics.counters.panics.increment();
+                self.task = None;
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+/// What a worker thread is started with.
+pub(crate) struct WorkerStart {
+    pub(crate) number: usize,
+    pub(crate) cpu: Option<usize>,
+    pub(crate) driver: DriverChoice,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) listeners: Vec<std::net::TcpListener>,
+    pub(crate) ear: std::os::unix::net::UnixStream,
+}
+
+/// Runs a worker on this thread until the node has drained. Reports the live driver, or why the worker
+/// cannot run, through `ready`.
+pub(crate) fn run(start: WorkerStart, ready: impl FnOnce(std::io::Result<LiveDriver>)) {
+    if let Some(cpu) = start.cpu {
+        pin_to(cpu);
+    }
+    let (mut runtime, driver) = match io::build_runtime(start.driver) {
+        Ok(built) => built,
+        Err(error) => return ready(Err(error)),
+    };
+    runtime.block_on(async move {
+        match assemble(start) {
+            Ok((worker, bell)) => {
+                ready(Ok(driver));
+                live(&worker, bell).await;
+            }
+            Err(error) => ready(Err(error)),
+        }
+    });
+}
+
+fn assemble(start: WorkerStart) -> std::io::Result<(Rc<Worker>, Bell)> {
+    let listeners = start
+        .listeners
+        .into_iter()
+        .map(Listener::from_std)
+        .collect::<Result<Vec<_>, _>>()?;
+    let bell = Bell::from_std(start.ear)?;
+    let live = start.shared.live.load_full();
+    let worker = Rc::new(Worker {
+        number: start.number,
+        metrics: Arc::clone(&start.shared.metrics[start.number]),
+        clock: Clock::new(),
+        deadlines: Deadlines::new(),
+        front: FrontCache::new(),
+        memo: HeadMemo::new(),
+        pools: Pools::new(),
+        fill_waits: Rc::default(),
+        body_buffers: RefCell::new(Pool::new(BODY_BUFFERS_KEPT_MAX)),
+        actives: RefCell::new(Pool::new(ACTIVE_KEPT_MAX)),
+        plan_generation: Cell::new(live.generation),
+        plan: RefCell::new(Rc::new(live)),
+        listeners: RefCell::new(listeners),
+        unshared_fills: Cell::new(0),
+        shared: start.shared,
+    });
+    LOCAL.set(Some((worker.number, Rc::clone(&worker.fill_waits))));
+    Ok((worker, bell))
+}
+
+async fn live(worker: &Rc<Worker>, mut bell: Bell) {
+    for listener in worker.listeners.borrow().iter() {
+        for _ in 0..ACCEPT_TASKS {
+            io::spawn(accept(Rc::clone(worker), listener.clone()));
+        }
+    }
+    io::spawn(turn_wheel(Rc::clone(worker)));
+    let mut moved = Vec::new();
+    let mut stopped_accepting = false;
+    while bell.wait().await.is_ok() {
+        worker.shared.mailboxes[worker.number].open(&mut moved);
+        for key in moved.drain(..) {
+            worker.fill_waits.wake(key);
+        }
+        if worker.is_draining() {
+            if !stopped_accepting {
+                stopped_accepting = true;
+                stop_accepting(worker);
+            }
+            worker.deadlines.end_idle();
+        }
+        if worker.shared.cutting.load(Ordering::Acquire) {
+            worker.deadlines.end_all();
+        }
+    }
+}
+
+fn stop_accepting(worker: &Worker) {
+    // Ends the pending accepts; the sockets close when the accept tasks have let go of them.
+    for listener in worker.listeners.borrow_mut().drain(..) {
+        io::shutdown(listener.descriptor(), std::net::Shutdown::Both);
+    }
+}
+
+async fn turn_wheel(worker: Rc<Worker>) {
+    let mut turns = 0_u64;
+    loop {
+        io::sleep(Duration::from_millis(TICK_MS)).await;
+        let now = worker.clock.read();
+        worker.deadlines.turn(now.mono_ms);
+        turns += 1;
+        if turns.is_multiple_of(SWEEP_EVERY_TURNS) {
+            worker.front.sweep();
+            worker.pools.sweep(now.mono_ms);
+        }
+    }
+}
+
+async fn accept(worker: Rc<Worker>, listener: Listener) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => admit(&worker, socket, peer),
+            Err(error) if worker.is_draining() => return drop(error),
+            Err(error) if is_exhaustion(&error) => {
+                worker.metrics.counters.accept_failures.increment();
+                io::sleep(ACCEPT_PAUSE).await;
+            }
+            // ECONNABORTED and its like concern one connection that is gone already.
+            Err(_connection_gone) => {
+                worker.metrics.counters.accept_failures.increment();
+                io::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+}
+
+fn is_exhaustion(error: &std::io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}
+
+fn admit(worker: &Rc<Worker>, socket: io::Socket, peer: SocketAddr) {
+    let limit = worker.plan().plan.limits.connections;
+    let open = worker
+        .shared
+        .connections_open
+        .fetch_add(1, Ordering::Relaxed);
+    if open >= limit {
+        worker
+            .shared
+            .connections_open
+            .fetch_sub(1, Ordering::Relaxed);
+        worker.metrics.counters.connections_refused.increment();
+        return;
+    }
+    worker.metrics.counters.connections_accepted.increment();
+    worker.metrics.counters.connections_open.increment();
+    let open = OpenConnection(Rc::clone(worker));
+    worker.spawn_contained(async move {
+        connection::serve(&open.0, socket, peer).await;
+    });
+}
+
+/// Counts a connection as open while it lives, also when its task panics.
+struct OpenConnection(Rc<Worker>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.metrics.counters.connections_open.decrement();
+        self.0
+            .shared
+            .connections_open
+            .fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn pin_to(cpu: usize) {
+    // SAFETY: an all-zero CPU set is valid, CPU_SET stays inside it, and the call concerns this thread.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
+    }
+}
+
+/// The CPUs that this process may use, in order.
+pub(crate) fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: an all-zero CPU set is valid, the kernel writes at most its size, CPU_ISSET reads inside.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
+            return vec![0];
+        }
+        (0..usize::try_from(libc::CPU_SETSIZE).expect("a small positive constant"))
+            .filter(|&cpu| libc::CPU_ISSET(cpu, &set))
+            .collect()
+    }
+}
