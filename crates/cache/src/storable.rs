@@ -109,10 +109,10 @@ impl NoStore {
             | Self::Authorization
             | Self::Interim
             | Self::NotModified
+            | Self::Status
             | Self::NotShareable
             | Self::BudgetExhausted => false,
             Self::Partial
-            | Self::Status
             | Self::NotUnderstood
             | Self::NoStore
             | Self::Private

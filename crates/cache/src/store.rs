@@ -255,11 +255,9 @@ impl Store {
         if stored.place.weight > self.object_weight_max {
             self.refused.fetch_add(1, Ordering::Relaxed);
             stored.retire();
-            // What it was to replace is older than this: it must not be found in its place.
-            self.shelf.remove(slot);
-            if marker.is_none() {
-                self.shelf.remove(hash);
-            }
+            // What it was to replace is older: it must not be found in its place. Which response
+            // that was depends on names the marker will never learn, so all of the URI's go.
+            self.shelf.remove(hash);
             return stored;
         }
         if let Some(spec) = spec {

@@ -1,0 +1,17 @@
+//! The cache's decisions as tables, one file per module, and the store against a model.
+
+#[path = "../message/mod.rs"]
+mod message;
+
+mod directives;
+mod fill;
+mod freshness;
+mod lookup;
+mod range;
+mod refresh;
+mod reuse;
+mod storable;
+mod store;
+mod stored;
+mod validate;
+mod vary;
