@@ -1,1 +1,40 @@
-//! 
+//! Configuration: TOML text in, an immutable plan or a list of diagnostics out.
+//!
+//! One table (`schema`) says which sections and keys there are, of which type, unit and range, and
+//! which of them work yet; [`check()`] reads a text against it, compiles the rules it describes and
+//! tells every problem at once, each with its place, a code, one sentence and a remedy. A key that
+//! would have no effect is always an error. Pure: files come through [`FileSource`], names are
+//! never resolved, nothing is printed.
+#![forbid(unsafe_code)]
+
+mod check;
+mod cors;
+mod diagnostic;
+mod fields;
+#[doc(hidden)]
+pub mod fuzzing;
+mod globals;
+mod header_operations;
+mod lifetimes;
+mod origin_list;
+mod overrides;
+mod plan;
+mod quantity;
+mod reference;
+mod report;
+pub mod schema;
+mod site;
+mod source_map;
+mod suggest;
+mod syntax;
+mod tree;
+mod upstream;
+
+pub use check::{CONFIG_BYTES_MAX, Checked, FileError, FileSource, NoFiles, check, check_with};
+pub use diagnostic::{Code, Diagnostic, Severity, Snippet};
+pub use origin_list::ORIGINS_FILE_BYTES_MAX;
+pub use plan::{
+    AdminPlan, CacheBudget, Driver, HostMode, Limits, ListenerPlan, NODE_NAME_BYTES_MAX, NodePlan,
+    Plan, RoutePlan, Scheme, SitePlan, UpstreamPlan,
+};
+pub use reference::reference;

@@ -1,0 +1,320 @@
+//! `[[upstream]]`: where responses come from.
+//!
+//! One server each, `http://host:port`, nothing behind it: paths, queries and user names in the
+//! URL are refused rather than dropped. Never resolves a name.
+
+use core::net::Ipv6Addr;
+
+use corsair_rules::host_name::check_host;
+
+use crate::diagnostic::Code;
+use crate::fields::{Fields, Located, clip};
+use crate::globals::{is_name, millis};
+use crate::plan::{HostMode, Scheme, UpstreamPlan};
+use crate::report::Report;
+use crate::source_map::Span;
+use crate::suggest::closest;
+
+/// The upstreams as far as they can be read, and what refers to them.
+pub(crate) struct Upstreams {
+    plans: Vec<UpstreamPlan>,
+    /// Every name that was declared, its place, and whether a site uses it. An upstream whose
+    /// server is wrong keeps its name, so that its sites are not told it does not exist.
+    names: Vec<Declared>,
+}
+
+struct Declared {
+    name: String,
+    at: Span,
+    is_used: bool,
+}
+
+impl Upstreams {
+    pub(crate) fn read(root: &Fields<'_>, report: &mut Report) -> Self {
+        let mut upstreams = Self {
+            plans: Vec::new(),
+            names: Vec::new(),
+        };
+        for fields in root.sections("upstream").unwrap_or_default() {
+            let name = upstreams.declare(fields, report);
+            let server = read_servers(fields, report);
+            let host_mode = read_host_mode(fields, report);
+            let Server {
+                host,
+                port,
+                authority,
+            } = server.unwrap_or_default();
+            upstreams.plans.push(UpstreamPlan {
+                name,
+                scheme: Scheme::Http,
+                host,
+                port,
+                authority,
+                host_mode,
+                connect_timeout: millis(fields, "connect_timeout"),
+                response_timeout: millis(fields, "response_timeout"),
+            });
+        }
+        upstreams
+    }
+
+    /// Takes down the name; every section has one entry, in order, so indexes agree.
+    fn declare(&mut self, fields: &Fields<'_>, report: &mut Report) -> String {
+        let Some(Located { value: name, at }) = fields.text("name") else {
+            let nameless = Declared {
+                name: String::new(),
+                at: fields.at,
+                is_used: true,
+            };
+            self.names.push(nameless);
+            return String::new();
+        };
+        if !is_name(name) {
+            let message = format!("`upstream.name`: `{}` is no name", clip(name));
+            report.add(
+                Code::BadName,
+                at,
+                message,
+                "use letters, digits and `-._`, at most 64",
+            );
+        }
+        let first = self.names.iter().find(|declared| declared.name == name);
+        // A second one of the name is wrong as it is; that nobody uses it is no news.
+        let is_used = first.is_some();
+        if let Some(first) = first {
+            let place = report.place(first.at);
+            let message = format!(
+                "upstream `{}` is declared a second time, first at {place}",
+                clip(name)
+            );
+            report.add(
+                Code::DuplicateName,
+                at,
+                message,
+                "give each upstream its own name",
+            );
+        }
+        self.names.push(Declared {
+            name: name.to_owned(),
+            at,
+            is_used,
+        });
+        name.to_owned()
+    }
+
+    /// The index of an upstream that a site or route refers to.
+    pub(crate) fn find(&mut self, name: Located<&str>, report: &mut Report) -> Option<usize> {
+        let found = self
+            .names
+            .iter_mut()
+            .enumerate()
+            .find(|(_, known)| known.name == name.value);
+        if let Some((index, known)) = found {
+            known.is_used = true;
+            return Some(index);
+        }
+        let known = self
+            .names
+            .iter()
+            .map(|known| known.name.as_str())
+            .filter(|n| !n.is_empty());
+        let remedy = match closest(name.value, known.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if name.value.contains("://") => {
+                "declare the server under [[upstream]] and write that upstream's name here".into()
+            }
+            None => {
+                let names: Vec<String> = known.map(clip).collect();
+                match names.is_empty() {
+                    true => "declare it: `[[upstream]]` with `name` and `servers`".to_owned(),
+                    false => format!("the upstreams are {}", names.join(", ")),
+                }
+            }
+        };
+        let message = format!("there is no upstream `{}`", clip(name.value));
+        report.add_absence(Code::UnknownUpstream, name.at, message, remedy);
+        None
+    }
+
+    /// Warns of what nobody refers to, and gives the plans.
+    pub(crate) fn finish(self, report: &mut Report) -> Vec<UpstreamPlan> {
+        for unused in self.names.iter().filter(|declared| !declared.is_used) {
+            report.add_absence(
+                Code::UnusedUpstream,
+                unused.at,
+                format!("no site uses the upstream `{}`", clip(&unused.name)),
+                "refer to it by `upstream = …` in a site or route, or remove it",
+            );
+        }
+        self.plans
+    }
+}
+
+#[derive(Default)]
+struct Server {
+    host: String,
+    port: u16,
+    authority: String,
+}
+
+fn read_servers(fields: &Fields<'_>, report: &mut Report) -> Option<Server> {
+    let servers = fields.texts("servers")?;
+    let [server] = servers else {
+        match servers.get(1) {
+            None => report.add_absence(
+                Code::MissingKey,
+                fields.at("servers"),
+                "`upstream.servers` is empty",
+                "write one server: `servers = [\"http://127.0.0.1:9000\"]`",
+            ),
+            Some(second) => report.add(
+                Code::NotBuilt,
+                second.at,
+                "several servers are part of the contract but not built yet",
+                "keep one of them",
+            ),
+        }
+        return None;
+    };
+    match read_server(server.value) {
+        Ok(read) => Some(read),
+        Err(problem) => {
+            let Wrong {
+                code,
+                offset,
+                message,
+                remedy,
+            } = problem;
+            // The opening quote is one byte; escapes before the place are too rare to follow.
+            let inside = server
+                .at
+                .part(1 + offset, server.value.len().saturating_sub(offset));
+            report.add(code, inside, message, remedy);
+            None
+        }
+    }
+}
+
+struct Wrong {
+    code: Code,
+    /// Byte of the URL it is about.
+    offset: usize,
+    message: String,
+    remedy: String,
+}
+
+fn read_server(url: &str) -> Result<Server, Wrong> {
+    let wrong = |offset, message: String, remedy: String| {
+        Err(Wrong {
+            code: Code::BadUrl,
+            offset,
+            message,
+            remedy,
+        })
+    };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        let remedy = match split_authority(url) {
+            Some(_) => format!("write \"http://{url}\""),
+            None => "write it as \"http://host:port\"".to_owned(),
+        };
+        return wrong(0, format!("`{}` has no scheme", clip(url)), remedy);
+    };
+    match scheme {
+        "http" => {}
+        "https" => {
+            return Err(Wrong {
+                code: Code::NotBuilt,
+                offset: 0,
+                message: "https to upstreams is part of the contract but not built yet".to_owned(),
+                remedy: "write an http:// server".to_owned(),
+            });
+        }
+        _ => {
+            let message = format!("`{}` is no scheme an upstream can have", clip(scheme));
+            return wrong(0, message, "write \"http://host:port\"".to_owned());
+        }
+    }
+    let start = "http://".len();
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    if !tail.is_empty() && tail != "/" {
+        let message = format!("`{}` has a path, which would not be used", clip(url));
+        return wrong(
+            start + end,
+            message,
+            format!("write \"http://{}\"", clip(authority)),
+        );
+    }
+    if let Some(user) = authority.find('@') {
+        let message = "the URL of an upstream cannot hold a user name".to_owned();
+        return wrong(
+            start,
+            message,
+            format!("write \"http://{}\"", clip(&authority[user + 1..])),
+        );
+    }
+    let Some((host, port)) = split_authority(authority).filter(|(_, port)| *port != Some(0)) else {
+        let message = format!("`{}` is no host with a port", clip(authority));
+        let remedy = "write \"http://127.0.0.1:9000\", \"http://[::1]:9000\" or a host name";
+        return wrong(start, message, remedy.to_owned());
+    };
+    let port = port.unwrap_or(80);
+    let authority = if port == 80 {
+        host.clone()
+    } else {
+        format!("{host}:{port}")
+    };
+    let host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    Ok(Server {
+        host,
+        port,
+        authority,
+    })
+}
+
+/// Host in its one spelling (lower case, shortest IPv6 in brackets) and port, if the text is that.
+fn split_authority(text: &str) -> Option<(String, Option<u16>)> {
+    let (host, port) = match text.rsplit_once(':') {
+        // A colon within brackets belongs to the address.
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        Some(_) | None => (text, None),
+    };
+    let port = match port {
+        None => None,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(digits.parse().ok()?)
+        }
+        Some(_) => return None,
+    };
+    let host = match host
+        .strip_prefix('[')
+        .and_then(|inner| inner.strip_suffix(']'))
+    {
+        Some(inner) => format!("[{}]", inner.parse::<Ipv6Addr>().ok()?),
+        None => host.to_ascii_lowercase(),
+    };
+    let is_ipv6 = host.starts_with('[');
+    (is_ipv6 || check_host(host.as_bytes()).is_ok()).then_some((host, port))
+}
+
+fn read_host_mode(fields: &Fields<'_>, report: &mut Report) -> HostMode {
+    let Some(Located { value: text, at }) = fields.text("host") else {
+        return HostMode::Client;
+    };
+    match text {
+        "client" => HostMode::Client,
+        "server" => HostMode::Server,
+        literal => {
+            if split_authority(literal).is_none() {
+                let message = format!("`upstream.host`: `{}` is no host", clip(literal));
+                let remedy =
+                    "write \"client\", \"server\", or the host itself: \"cdn.example.com\"";
+                report.add(Code::BadName, at, message, remedy);
+            }
+            HostMode::Literal(literal.to_owned())
+        }
+    }
+}
