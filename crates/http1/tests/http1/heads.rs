@@ -275,6 +275,24 @@ fn keeps_limits_at_the_bound_and_one_past() {
         &limits,
         Err((TargetTooLong, 500, 414)),
     );
+}
+
+#[test]
+fn keeps_the_last_limits_where_none_are_set() {
+    let default = HeadLimits::default();
+    let too_long = Err((TargetTooLong, 0, 414));
+    // A line that can no longer fit is refused before its end is seen.
+    let line_max = 32 + 1 + TARGET_BYTES_MAX + 1 + 8 + 2;
+    check_request(
+        &head_with_target(100 * 1024)[..line_max - 1],
+        &default,
+        Ok(Parsed::Partial),
+    );
+    check_request(
+        &head_with_target(100 * 1024)[..line_max],
+        &default,
+        too_long,
+    );
 
     let generous = HeadLimits {
         head_bytes_max: usize::MAX,
@@ -335,8 +353,15 @@ fn judges_response_heads() {
     for &(input, expected) in rows {
         check_response(input, expected);
     }
-    let long = [b"HTTP/1.1 200 ", &[b'a'; 2000][..]].concat();
-    check_response(&long, Err((HeadTooLong, 0)));
+    let line_of = |bytes: usize| [b"HTTP/1.1 200 ", &vec![b'a'; bytes - 15][..], b"\r\n"].concat();
+    let too_long = Err((HeadTooLong, 0));
+    check_response(
+        &[&line_of(1024)[..], b"\r\n"].concat(),
+        Ok(Parsed::Complete),
+    );
+    check_response(&[&line_of(1025)[..], b"\r\n"].concat(), too_long);
+    check_response(&line_of(1025)[..1023], Ok(Parsed::Partial));
+    check_response(&line_of(1025)[..1024], too_long);
 }
 
 #[test]
@@ -404,6 +429,13 @@ fn one_head_serves_many_requests() {
         Some(&b"c"[..])
     );
 
+    // What was repeated in one head is not in the next.
+    let repeated = b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
+    assert_eq!(head.parse(repeated, &limits), Ok(Parsed::Complete));
+    assert!(head.view(repeated).is_repeated(KnownField::Host));
+    assert_eq!(head.parse(second, &limits), Ok(Parsed::Complete));
+    assert!(!head.view(second).is_repeated(KnownField::Host));
+
     // A partial head given up for other bytes.
     assert_eq!(head.parse(&first[..20], &limits), Ok(Parsed::Partial));
     head.reset();
@@ -415,13 +447,21 @@ fn one_head_serves_many_requests() {
 }
 
 #[test]
-fn a_head_in_single_bytes_is_searched_once() {
-    // 32 KiB in single bytes: quadratic searching would look at half a gigabyte and be seen here.
+fn searched_bytes_are_not_searched_again() {
+    // The search would stop at a bare LF. One that appears where it has been goes unseen, so a head
+    // that comes in single bytes costs one look at each.
     let limits = HeadLimits::default();
-    let bytes = head_of(32 * 1024);
+    let mut bytes = head_of(32 * 1024);
     let mut head = RequestHead::new();
     for len in 1..bytes.len() {
         assert_eq!(head.parse(&bytes[..len], &limits), Ok(Parsed::Partial));
+        if len > 30 && len < bytes.len() - 8 {
+            bytes[len - 1] = b'\n';
+        }
     }
-    assert_eq!(head.parse(&bytes, &limits), Ok(Parsed::Complete));
+    head.reset();
+    let seen = head
+        .parse(&bytes, &limits)
+        .expect_err("a fresh search sees it");
+    assert_eq!((seen.kind, seen.offset), (BareLf, 30));
 }
