@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::harness::node::{Scratch, binary};
+use crate::harness::node::{Scratch, binary, workspace};
 
 /// What a command said and how it ended.
 pub(crate) struct Said {
@@ -11,10 +11,11 @@ pub(crate) struct Said {
     pub(crate) code: Option<i32>,
 }
 
-/// Runs `corsair` to its end.
+/// Runs `corsair` in the workspace to its end.
 pub(crate) fn corsair(arguments: &[&str]) -> Said {
     let output = Command::new(binary())
         .args(arguments)
+        .current_dir(workspace())
         .stdin(Stdio::null())
         .output()
         .expect("the binary under test starts");

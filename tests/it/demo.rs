@@ -10,10 +10,10 @@ fn start() -> Node {
     let mut command = Command::new(binary());
     command.arg("run");
     for set in [
-        "listener.address=\"127.0.0.1:0\"",
-        "admin.listen=\"127.0.0.1:0\"",
+        "listener.0.address=127.0.0.1:0",
+        "admin.listen=127.0.0.1:0",
         "node.workers=1",
-        &format!("node.driver=\"{}\"", driver()),
+        &format!("node.driver={}", driver()),
     ] {
         command.arg("--set").arg(set);
     }
