@@ -30,6 +30,7 @@ use crate::fill_state::{Keeping, ReaderKind, State, Wakes};
 use crate::key::KeyHash;
 use crate::slot::FoldBuilder;
 use crate::storable::NoStore;
+use crate::store::Ticket;
 use crate::stored::{FillHead, Stored};
 use crate::time::UnixMillis;
 
@@ -356,6 +357,18 @@ impl FillTable {
         })
     }
 
+    /// Lets nobody join the fills of a URI any more: what they fetch may be older than what
+    /// invalidated it. To be called after [`Store::invalidate`](crate::Store::invalidate), with the
+    /// same hash. Who follows already stays: it asked before.
+    ///
+    /// Finds fills by their key and by the ticket of [`Lead::guard`]. Looks at every fill in flight.
+    pub fn invalidate(&self, primary: KeyHash) {
+        for shard in &self.shared.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.retain(|key, fill| *key != primary && !fill.lock().is_guarded_by(primary));
+        }
+    }
+
     /// Fills that can be joined or replaced.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -412,6 +425,12 @@ impl Lead {
             fill: Arc::clone(&self.fill),
             seat,
         }
+    }
+
+    /// Says which URI the fill is for, so that an invalidation of it ends joining, also when the
+    /// fill's key is a variant's. To be called with the ticket, before the request is sent.
+    pub fn guard(&mut self, ticket: Ticket) {
+        self.fill.lock().guard(ticket.primary());
     }
 
     /// Accounts what the fill holds to `reservation`, which grows and shrinks with it from now on.

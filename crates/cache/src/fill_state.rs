@@ -15,6 +15,7 @@ use bytes::Bytes;
 use crate::body;
 use crate::budget::Reservation;
 use crate::fill::{FillFailure, HeadStep, ReadStep};
+use crate::key::KeyHash;
 use crate::storable::NoStore;
 use crate::stored::{FillHead, Stored};
 use crate::time::UnixMillis;
@@ -100,6 +101,8 @@ pub(crate) struct State {
     keeping: Keeping,
     /// Why followers that hold no head yet must go; the leader's own client stays.
     released: Option<Release>,
+    /// The hash of the URI's key, once the leader has said so.
+    primary: Option<KeyHash>,
     chunks: VecDeque<Chunk>,
     end: u64,
     /// Where the run of small chunks begins that is not gathered yet: its index and bytes.
@@ -144,6 +147,7 @@ impl State {
             phase: Phase::AwaitingHead,
             keeping: Keeping::Window,
             released: None,
+            primary: None,
             chunks: VecDeque::new(),
             end: 0,
             run_start: 0,
@@ -256,6 +260,14 @@ impl State {
 
     fn offsets(&self) -> impl Iterator<Item = u64> + '_ {
         self.seats.iter().filter_map(|seat| seat.offset())
+    }
+
+    pub(crate) fn guard(&mut self, primary: KeyHash) {
+        self.primary = Some(primary);
+    }
+
+    pub(crate) fn is_guarded_by(&self, primary: KeyHash) -> bool {
+        self.primary == Some(primary)
     }
 
     // ---- the leader ----------------------------------------------------------------------

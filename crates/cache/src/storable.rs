@@ -67,6 +67,9 @@ pub enum NoStore {
     TooLarge,
     /// No lifetime, and nothing to validate it with.
     NoLifetime,
+    /// The same, and it is one of the errors that `stale-if-error` is about (RFC 5861 §4: 500, 502,
+    /// 503, 504).
+    UpstreamError,
     /// It is stored, but requests that waited for it may not share it: it must be validated for
     /// each of them.
     NotShareable,
@@ -93,6 +96,7 @@ impl NoStore {
             Self::VaryStar => "vary-star",
             Self::TooLarge => "too-large",
             Self::NoLifetime => "no-lifetime",
+            Self::UpstreamError => "upstream-error",
             Self::NotShareable => "not-shareable",
             Self::BudgetExhausted => "budget",
         }
@@ -110,6 +114,7 @@ impl NoStore {
             | Self::Interim
             | Self::NotModified
             | Self::Status
+            | Self::UpstreamError
             | Self::NotShareable
             | Self::BudgetExhausted => false,
             Self::Partial
@@ -188,6 +193,8 @@ pub(crate) fn allow_response(
         || (status == 200 && has_validator(fields));
     if is_ever_reusable {
         Ok(Storable { freshness })
+    } else if is_upstream_error(status) {
+        Err(NoStore::UpstreamError)
     } else {
         Err(NoStore::NoLifetime)
     }
@@ -225,6 +232,11 @@ fn is_provoked(status: u16) -> bool {
         status,
         400 | 401 | 405..=409 | 411..=417 | 421..=426 | 428 | 429 | 431 | 501 | 505 | 511
     )
+}
+
+/// RFC 5861 §4.
+fn is_upstream_error(status: u16) -> bool {
+    matches!(status, 500 | 502 | 503 | 504)
 }
 
 /// The final statuses of RFC 9110 §15 whose caching rules are followed here: all but 206 and 304.

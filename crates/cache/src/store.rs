@@ -73,6 +73,14 @@ pub struct Ticket {
     epoch: u64,
 }
 
+impl Ticket {
+    /// The hash of the URI's key.
+    #[must_use]
+    pub fn primary(&self) -> KeyHash {
+        self.primary
+    }
+}
+
 /// The shared store. Share it by `Arc` or reference; all methods take `&self`.
 ///
 /// ```
@@ -328,7 +336,8 @@ impl Store {
     }
 
     /// Invalidates a URI (RFC 9111 §4.4): all that is stored for it goes, and what is being fetched
-    /// at this moment will not be stored.
+    /// at this moment will not be stored. [`FillTable::invalidate`](crate::FillTable::invalidate)
+    /// sees to it that nobody joins those fetches any more.
     pub fn invalidate(&self, hash: KeyHash) {
         self.epoch(hash).fetch_add(1, Ordering::AcqRel);
         self.remove(hash);

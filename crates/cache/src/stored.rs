@@ -285,6 +285,13 @@ impl Stored {
         self.place.slot
     }
 
+    /// Does it answer only some of its URI's requests? True for a response without `Vary` too, when
+    /// others of the URI vary. Its key alone does not lead to it then.
+    #[must_use]
+    pub fn is_variant(&self) -> bool {
+        self.place.slot != self.place.primary
+    }
+
     /// The head.
     #[must_use]
     pub fn head(&self) -> &StoredHead {

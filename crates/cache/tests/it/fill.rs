@@ -485,6 +485,28 @@ fn a_fill_is_charged_for_what_it_holds() {
 }
 
 #[test]
+fn nobody_joins_what_was_fetched_before_an_invalidation() {
+    let stage = Stage::new();
+    let store = Store::new(1 << 20, KeySecret([1; 16]));
+    // By its key, and as a variant by its ticket.
+    for primary in [KEY, KeyHash(1234)] {
+        let mut lead = stage.lead(0);
+        lead.guard(store.ticket(primary));
+        let mut before = stage.follow(0);
+        store.invalidate(primary);
+        stage.fills.invalidate(primary);
+        drop(stage.lead(0));
+        publish(&mut lead, &[FRESH], STORE);
+        push(&mut lead, "abc");
+        assert_eq!(read(&mut before, 0).0, "abc");
+    }
+    let lead = stage.lead(0);
+    stage.fills.invalidate(KeyHash(9));
+    drop(stage.follow(0));
+    drop(lead);
+}
+
+#[test]
 fn a_follower_of_another_variant_finds_its_own_key() {
     let store = Store::new(1 << 20, KeySecret([1; 16]));
     let (br, gzip) = (

@@ -198,7 +198,7 @@ fn stale_windows() {
     check_status(
         500,
         &[&format!("Cache-Control: {own}")],
-        Err(NoStore::NoLifetime),
+        Err(NoStore::UpstreamError),
     );
 }
 
@@ -365,8 +365,11 @@ fn configured_lifetimes() {
     check_under(&policy, 404, &[], Ok(10));
     check_under(&policy, 404, &["Cache-Control: max-age=60"], Ok(60));
     check_under(&policy, 302, &[], Ok(20));
-    for status in [303, 307, 403, 410, 500, 503] {
+    for status in [303, 307, 403, 410, 506] {
         check_under(&policy, status, &[], Err(NoStore::NoLifetime));
+    }
+    for status in [500, 502, 503, 504] {
+        check_under(&policy, status, &[], Err(NoStore::UpstreamError));
     }
 }
 
@@ -488,6 +491,7 @@ fn reasons_have_names_and_markers_only_for_everybody() {
         NoStore::VaryStar,
         NoStore::TooLarge,
         NoStore::NoLifetime,
+        NoStore::UpstreamError,
         NoStore::NotShareable,
         NoStore::BudgetExhausted,
     ];

@@ -76,6 +76,7 @@ fn finds_by_hash_and_whole_key() {
     let collision = store.find(hash("http://a/a"), b"http://a/x", plain.view(), NOW);
     assert_eq!(fill_key(&collision), hash("http://a/a"));
     assert_eq!(a.slot(), Some(hash("http://a/a")));
+    assert!(!a.is_variant());
     assert_eq!((store.len(), store.is_empty()), (2, false));
     assert!(store.weight() >= a.weight());
 }
@@ -109,6 +110,7 @@ fn variants_are_kept_apart() {
     assert_ne!(miss, fill_key(&find(&store, "k", &none)));
     let stored = put(&store, "k", &gzip, vary, "GZ");
     assert_eq!(stored.slot(), Some(miss));
+    assert!(stored.is_variant());
     put(&store, "k", &none, vary, "PLAIN");
     let body = |request: &Sent| body_of(&find(&store, "k", request));
     assert_eq!(body(&br).as_deref(), Some("BR"));
@@ -128,7 +130,7 @@ fn names_only_grow() {
     let first = put(&store, "k", &request, &["Vary: A"], "a");
     assert!(body_of(&find(&store, "k", &other_b)).is_some());
     // An answer that does not vary goes under the names known: only equal requests find it.
-    put(&store, "k", &get(&["A: 2"]), &[], "plain");
+    assert!(put(&store, "k", &get(&["A: 2"]), &[], "plain").is_variant());
     assert_eq!(body_of(&find(&store, "k", &request)).as_deref(), Some("a"));
     assert_eq!(
         body_of(&find(&store, "k", &get(&["A: 2"]))).as_deref(),
