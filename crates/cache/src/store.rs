@@ -21,22 +21,18 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use corsair_http1::Request;
-use quick_cache::OptionsBuilder;
 
 use crate::budget::{Budget, BudgetExhausted, Reservation, Resize};
 use crate::key::{KeyHash, KeySecret};
 use crate::policy::CachePolicy;
-use crate::slot::{Dropped, FoldBuilder, MissMarker, Retire, Slot, SlotWeight, VaryMarker};
+use crate::shelf::Shelf;
+use crate::slot::{MissMarker, Slot, VaryMarker};
 use crate::stored::{Stored, StoredHead};
 use crate::time::UnixMillis;
 use crate::vary::{VarySpec, variant_hash};
 
 /// The most variants one URI keeps; one more pushes the oldest out.
 pub const VARIANTS_MAX: usize = 64;
-
-/// How many of the largest objects a shard holds, when there are several shards.
-const SHARD_OBJECTS_MIN: u64 = 32;
-const SHARDS_MAX: u64 = 256;
 
 /// The size of a typical response, for the size of the ghost list.
 const TYPICAL_OBJECT_BYTES: u64 = 8 << 10;
@@ -45,8 +41,6 @@ const GHOST_BYTES: u64 = 128;
 
 const STRIPES: usize = 64;
 const EPOCHS: usize = 4096;
-
-type Cache = quick_cache::sync::Cache<KeyHash, Slot, SlotWeight, FoldBuilder, Retire>;
 
 /// What a lookup found.
 #[derive(Clone, Debug)]
@@ -109,22 +103,6 @@ pub struct Store {
     epochs: Box<[AtomicU64]>,
 }
 
-/// The cache and what it dropped.
-struct Shelf {
-    cache: Cache,
-    dropped: Arc<Dropped>,
-    /// Held while orphans are removed, so that who finds none left knows that they are gone.
-    sweep: Mutex<()>,
-}
-
-impl core::fmt::Debug for Shelf {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Shelf")
-            .field("weight", &self.cache.weight())
-            .finish_non_exhaustive()
-    }
-}
-
 impl Store {
     /// A store of `capacity_bytes` in all, for objects of up to the default 64 MiB.
     #[must_use]
@@ -139,8 +117,7 @@ impl Store {
         let typical_objects = (capacity_bytes / TYPICAL_OBJECT_BYTES).max(64);
         let ghosts_bytes = typical_objects / 2 * GHOST_BYTES;
         let cache_bytes = capacity_bytes.saturating_sub(ghosts_bytes);
-        let shards = shards_for(cache_bytes, object_bytes_max);
-        let shelf = Arc::new(Shelf::new(cache_bytes, shards, typical_objects));
+        let shelf = Arc::new(Shelf::new(cache_bytes, object_bytes_max, typical_objects));
         Self {
             budget: Arc::new(Budget::new(
                 cache_bytes,
@@ -486,77 +463,5 @@ fn marker_spec(marker: Option<&VaryMarker>, vary: Option<&VarySpec>) -> Option<V
         (None, vary) => vary.cloned(),
         (Some(marker), None) => Some(marker.spec.clone()),
         (Some(marker), Some(vary)) => Some(marker.spec.union(vary).unwrap_or_else(|| vary.clone())),
-    }
-}
-
-fn shards_for(cache_bytes: u64, object_bytes_max: u64) -> u64 {
-    let fitting = cache_bytes / (SHARD_OBJECTS_MIN * object_bytes_max.max(1));
-    // The largest power of two that fits: the cache would round up.
-    match fitting.min(SHARDS_MAX) {
-        0 | 1 => 1,
-        several => 1 << several.ilog2(),
-    }
-}
-
-impl Shelf {
-    fn new(cache_bytes: u64, shards: u64, typical_objects: u64) -> Self {
-        let dropped = Arc::new(Dropped::default());
-        let options = OptionsBuilder::new()
-            .shards(shards as usize)
-            // The crate halves the shards while there are fewer than 32 items in each.
-            .estimated_items_capacity(typical_objects.max(shards * 32) as usize)
-            .weight_capacity(cache_bytes - cache_bytes % shards)
-            .build()
-            .expect("both capacities are given");
-        let lifecycle = Retire(Arc::clone(&dropped));
-        let cache = Cache::with_options(options, SlotWeight, FoldBuilder::default(), lifecycle);
-        Self {
-            cache,
-            dropped,
-            sweep: Mutex::new(()),
-        }
-    }
-
-    fn put(&self, hash: KeyHash, slot: Slot) {
-        self.cache.insert(hash, slot);
-    }
-
-    /// Removes one slot, and the variants when it lists any.
-    fn remove(&self, hash: KeyHash) {
-        match self.cache.remove(&hash) {
-            Some((_, Slot::Response(stored))) => stored.retire(),
-            Some((_, Slot::Vary(marker))) => {
-                marker.supersede();
-                self.remove_variants(&marker);
-            }
-            Some((_, Slot::HitForMiss(_))) | None => {}
-        }
-    }
-
-    fn remove_variants(&self, marker: &VaryMarker) {
-        for &variant in &marker.variants {
-            if let Some((_, Slot::Response(stored))) = self.cache.remove(&variant) {
-                stored.retire();
-            }
-        }
-    }
-
-    /// Removes the variants of markers that the cache dropped: nobody finds them any more, and
-    /// nobody could retire them when their URI is invalidated.
-    fn sweep_orphans(&self) {
-        let _sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
-        for marker in self.dropped.take_orphaned() {
-            self.remove_variants(&marker);
-        }
-    }
-}
-
-impl Resize for Shelf {
-    fn resize(&self, capacity_bytes: u64) {
-        let shards = self.cache.num_shards() as u64;
-        // The crate rounds the share of a shard up.
-        self.cache
-            .set_capacity(capacity_bytes - capacity_bytes % shards);
-        self.sweep_orphans();
     }
 }

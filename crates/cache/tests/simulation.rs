@@ -2,9 +2,11 @@
 //!
 //! Clients, leaders and an upstream are state machines; a seed decides who moves next, how long
 //! things take, who dies and what is written meanwhile. After each move the invariants of store and
-//! fills are checked, and each finished client's body against a naive model of what the upstream held
-//! when. A task that waits moves only when it is woken, so a lost wake-up ends as a client that never
-//! finishes. A failure prints its seed; `ONE_SEED` below runs that one alone.
+//! fills are checked, and each finished client's body against a naive model of what the upstream
+//! held when. A task that waits moves only when it is woken, so a lost wake-up ends as a client
+//! that never finishes. A failure prints its seed; `ONE_SEED` below runs that one alone.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "message/mod.rs"]
 #[expect(dead_code, reason = "shared with the tables, which use all of it")]
@@ -28,6 +30,7 @@ const SEEDS: u64 = 2_000;
 struct PrintSeed(u64);
 
 impl Drop for PrintSeed {
+    #[expect(clippy::print_stderr, reason = "the seed is what the developer needs")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the seed is {}", self.0);

@@ -177,7 +177,7 @@ proptest! {
     fn must_revalidate_wins(
         age in 0_u64..200,
         forbids in "(must-revalidate|proxy-revalidate|no-cache)",
-        request in "(|max-stale|max-stale=[0-9]{1,3}|stale-if-error=[0-9]{1,3}|min-fresh=[0-9]{1,2})",
+        request in "(|max-stale|(max-stale|stale-if-error)=[0-9]{1,3}|min-fresh=[0-9]{1,2})",
     ) {
         let line = format!(
             "Cache-Control: max-age=60, stale-while-revalidate=50, stale-if-error=90, {forbids}"

@@ -74,7 +74,7 @@ pub(crate) fn section(lines: &[&str]) -> FieldSection {
 pub(crate) fn rendered(fields: &FieldSection) -> String {
     let mut out = Vec::new();
     fields.render(&mut out);
-    String::from_utf8(out).unwrap()
+    String::from_utf8(out).expect("a test section is text")
 }
 
 pub(crate) fn seconds(seconds: u64) -> Duration {

@@ -190,7 +190,11 @@ impl Client {
                 assert_eq!(reader.position(), body.len() as u64);
                 self.stage = Stage::Read { reader, body };
                 // Some readers are slow.
-                self.wait = shared.soon(if self.number % 3 == 0 { 200 } else { 5 });
+                self.wait = shared.soon(if self.number.is_multiple_of(3) {
+                    200
+                } else {
+                    5
+                });
             }
             ReadStep::Pending => {
                 self.wait = Wait::Wake {

@@ -288,7 +288,7 @@ impl World {
             leader.check();
         }
         // What breaks these stays broken, and looking costs more than all the rest.
-        if step % 8 == 0 {
+        if step.is_multiple_of(8) {
             self.shared.store.check_invariants().unwrap();
             self.shared.fills.check_invariants().unwrap();
         }

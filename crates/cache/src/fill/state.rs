@@ -1,8 +1,8 @@
 //! The state of one fill: its phase, the chunks that are held, and who has read how far.
 //!
 //! Everything here happens under the fill's lock and waits for nothing. A method that changes what
-//! somebody waits for collects the workers to wake in [`Wakes`]; `fill.rs` wakes them when the lock
-//! is free again.
+//! somebody waits for collects the workers to wake in [`Wakes`]; the handles wake them when the
+//! lock is free again.
 //!
 //! Positions are byte offsets into the body, so chunks can be merged under the readers. The bytes
 //! held are one run from `front` to `end`; while the fill is stored, `front` is 0.
@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::answer::{FillFailure, HeadStep, ReadStep};
 use crate::body;
 use crate::budget::Reservation;
-use crate::fill::{FillFailure, HeadStep, ReadStep};
 use crate::key::KeyHash;
 use crate::storable::NoStore;
 use crate::stored::{FillHead, Stored};
