@@ -7,8 +7,8 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let version = env!("CARGO_PKG_VERSION");
-    let whole = commit().map_or_else(|| version.to_owned(), |id| format!("{version} ({id})"));
-    println!("cargo::rustc-env=CORSAIR_VERSION={whole}");
+    let build = commit().unwrap_or_else(|| "built outside git".to_owned());
+    println!("cargo::rustc-env=CORSAIR_VERSION={version} ({build})");
 }
 
 /// The commit of this repository; `None` outside git, and inside somebody else's repository.

@@ -66,7 +66,7 @@ impl NodeCollector {
         let state = &self.0;
         let plan = state.node.plan();
         let build = [("version", state.build), ("name", &plan.node.name)];
-        page.gauge("build", "Always 1; what runs here", [(build, 1.0)])?;
+        page.gauge("build_info", "Always 1; what runs here", [(build, 1.0)])?;
         let drivers = DRIVERS.map(LiveDriver::as_str);
         let drivers = drivers.map(|name| ([("driver", name)], truth(name == snapshot.driver)));
         page.gauge("driver", "1 for the driver the workers run on", drivers)?;

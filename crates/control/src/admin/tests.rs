@@ -204,7 +204,7 @@ fn metrics_carry_every_number_of_the_snapshot() {
     assert!(
         answer
             .body
-            .contains("corsair_build{version=\"1.2.3 (test)\""),
+            .contains("corsair_build_info{version=\"1.2.3 (test)\""),
         "{}",
         answer.body
     );
