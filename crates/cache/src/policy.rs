@@ -16,6 +16,8 @@ use core::time::Duration;
 /// 5. a tenth of the time since `Last-Modified`, when `heuristic` is on;
 /// 6. none.
 ///
+/// The configured ones (1, 3, 4) count from receipt, the others from when the response was made.
+///
 /// ```
 /// let policy = corsair_cache::CachePolicy::default();
 /// assert!(policy.ttl.is_zero() && !policy.heuristic);

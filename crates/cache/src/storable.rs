@@ -257,6 +257,17 @@ fn is_default_status(status: u16) -> bool {
     matches!(status, 200 | 203 | 204 | 300 | 301 | 308)
 }
 
+/// Who gave a response its lifetime.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lifetime {
+    /// The upstream, or a guess from what it said: counted from when the response was made.
+    Upstream { ms: u64 },
+    /// The configuration, where the upstream said nothing.
+    Configured { ms: u64 },
+    /// The configuration, whatever the upstream said.
+    Overridden { ms: u64 },
+}
+
 fn decide_freshness(
     status: u16,
     fields: &FieldSection,
@@ -264,58 +275,74 @@ fn decide_freshness(
     directives: &ResponseDirectives,
     times: FetchTimes,
 ) -> Freshness {
-    let lifetime_ms = lifetime_ms(status, fields, policy, directives, times);
+    let lifetime = decide_lifetime(status, fields, policy, directives, times);
+    let initial_age_ms = initial_age_ms(fields, times);
+    // What the site configures counts from receipt: an upstream whose clock is behind, or which is
+    // a cache itself, would otherwise never be cached for the time the site asked for.
+    let (own_ms, lifetime_ms, s_maxage_applies) = match lifetime {
+        Lifetime::Upstream { ms } => (ms, ms, directives.s_maxage.is_some()),
+        Lifetime::Configured { ms } => (ms, ms.saturating_add(initial_age_ms), false),
+        Lifetime::Overridden { ms } => (ms, ms.saturating_add(initial_age_ms), false),
+    };
     let forbids_stale = directives.must_revalidate || directives.proxy_revalidate;
     let stale_allowed = !forbids_stale && !directives.no_cache;
-    let window_ms = |own: Option<u64>, configured: Duration| match own {
+    let window_ms = |said: Option<u64>, configured: Duration| match said {
         Some(seconds) if stale_allowed => seconds * 1_000,
-        None if stale_allowed && directives.s_maxage.is_none() && lifetime_ms > 0 => {
-            bounded_ms(configured)
-        }
+        None if stale_allowed && !s_maxage_applies && own_ms > 0 => bounded_ms(configured),
         Some(_) | None => 0,
     };
     Freshness {
         lifetime_ms,
-        initial_age_ms: initial_age_ms(fields, times),
+        initial_age_ms,
         response_time: times.response_time,
         stale_while_revalidate_ms: window_ms(
             directives.stale_while_revalidate,
             policy.stale_while_revalidate,
         ),
         stale_if_error_ms: window_ms(directives.stale_if_error, policy.stale_if_error),
-        must_revalidate: forbids_stale || directives.s_maxage.is_some(),
+        must_revalidate: forbids_stale || s_maxage_applies,
         no_cache: directives.no_cache,
         immutable: directives.immutable,
     }
 }
 
-fn lifetime_ms(
+fn decide_lifetime(
     status: u16,
     fields: &FieldSection,
     policy: &CachePolicy,
     directives: &ResponseDirectives,
     times: FetchTimes,
-) -> u64 {
+) -> Lifetime {
     let of_status = policy.status_ttl(status);
     if let Some(ttl) = policy.override_ttl
         && is_default_status(status)
         && of_status.is_none()
     {
-        return bounded_ms(ttl);
+        return Lifetime::Overridden {
+            ms: bounded_ms(ttl),
+        };
     }
-    if let Some(lifetime_ms) = explicit_lifetime_ms(fields, directives, times) {
-        return lifetime_ms;
+    if let Some(ms) = explicit_lifetime_ms(fields, directives, times) {
+        return Lifetime::Upstream { ms };
     }
     if let Some(ttl) = of_status {
-        return bounded_ms(ttl);
+        return Lifetime::Configured {
+            ms: bounded_ms(ttl),
+        };
     }
     if is_default_status(status) && !policy.ttl.is_zero() {
-        return bounded_ms(policy.ttl);
+        return Lifetime::Configured {
+            ms: bounded_ms(policy.ttl),
+        };
     }
-    if policy.heuristic && (is_heuristic_status(status) || directives.public) {
-        return heuristic_lifetime_ms(fields, times);
+    let may_guess = policy.heuristic && (is_heuristic_status(status) || directives.public);
+    Lifetime::Upstream {
+        ms: if may_guess {
+            heuristic_lifetime_ms(fields, times)
+        } else {
+            0
+        },
     }
-    0
 }
 
 /// Heuristically cacheable by RFC 9110 §15.1, without 206 and what [`is_provoked`] lists.

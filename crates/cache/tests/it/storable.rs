@@ -4,7 +4,7 @@ use corsair_cache::{
     CachePolicy, DELTA_SECONDS_MAX, HEURISTIC_LIFETIME_MS_MAX, NoStore, SetCookie, decide_storable,
 };
 
-use crate::message::{Sent, T0_DATE, TIMES, get, seconds, section, storable, storable_under};
+use crate::message::{Sent, T0_DATE, TIMES, at, get, seconds, section, storable, storable_under};
 
 /// Expected: the lifetime in seconds, or the reason not to store.
 fn check(lines: &[&str], expected: Result<u64, NoStore>) {
@@ -416,6 +416,48 @@ fn override_ttl_replaces_only_the_lifetime() {
         &["Cache-Control: max-age=60"],
         Err(NoStore::NoLifetime),
     );
+}
+
+#[test]
+fn configured_lifetimes_count_from_receipt() {
+    let remaining = |policy: &CachePolicy, status, lines: &[&str]| {
+        let found = storable_under(policy, status, lines).unwrap().freshness;
+        (found.current_age(at(0)), found.remaining(at(0)))
+    };
+    let ttl = CachePolicy {
+        ttl: seconds(60),
+        ..CachePolicy::default()
+    };
+    let overridden = CachePolicy {
+        override_ttl: Some(seconds(60)),
+        ..CachePolicy::default()
+    };
+    let negative = CachePolicy {
+        status_ttl: vec![(404, seconds(60))],
+        ..CachePolicy::default()
+    };
+    for aged in ["Age: 1000", "Date: Sat, 21 Nov 2026 23:43:20 GMT"] {
+        assert_eq!(remaining(&ttl, 200, &[aged]), (1_000, 60), "{aged}");
+        assert_eq!(
+            remaining(&overridden, 200, &[aged, "Expires: 0"]),
+            (1_000, 60),
+            "{aged}"
+        );
+        assert_eq!(remaining(&negative, 404, &[aged]), (1_000, 60), "{aged}");
+        assert_eq!(
+            remaining(&ttl, 200, &[aged, "Cache-Control: max-age=1100"]),
+            (1_000, 100)
+        );
+    }
+    // An overridden s-maxage forbids nothing any more.
+    let lines = &["Cache-Control: s-maxage=5"];
+    let overridden = CachePolicy {
+        stale_if_error: seconds(7),
+        ..overridden
+    };
+    let freshness = storable_under(&overridden, 200, lines).unwrap().freshness;
+    assert!(!freshness.must_revalidate);
+    assert_eq!(freshness.stale_if_error_ms, 7_000);
 }
 
 #[test]
