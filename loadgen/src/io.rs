@@ -1,40 +1,53 @@
 //! The runtime under the generator and the null server: the only file that names monoio.
 //!
 //! It owns the driver ladder (design §3): `SINGLE_ISSUER | DEFER_TASKRUN | SUBMIT_ALL | CQSIZE`,
-//! then `COOP_TASKRUN`, then a plain ring. With `DEFER_TASKRUN` completions are only delivered
-//! while the thread waits, so no task here ever wakes itself.
+//! then `COOP_TASKRUN`, then a plain ring, then, only where the caller allows it, epoll. With
+//! `DEFER_TASKRUN` completions are only delivered while the thread waits, so no task here ever
+//! wakes itself.
 //!
-//! It never uses `write_vectored_all`, the `zero-copy` feature or `spawn_blocking` (design §3).
+//! It never uses `write_vectored_all`, the `zero-copy` feature or `spawn_blocking` (design §3), and
+//! no timers of the runtime: those have a resolution of 1 ms; a timerfd has one of microseconds.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::mem::ManuallyDrop;
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::rc::Rc;
 
-use monoio::buf::IoVecBuf;
+use monoio::buf::{IoVecBuf, VecBuf};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
-use monoio::net::TcpListener;
-pub(crate) use monoio::net::TcpStream;
-use monoio::{IoUringDriver, RuntimeBuilder};
+use monoio::net::{TcpListener, TcpStream};
+use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
+use rustix::net::RecvFlags;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Which rung of the driver ladder a ring runs on.
+/// Which rung of the driver ladder is live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RingMode {
+pub(crate) enum LiveDriver {
     /// `SINGLE_ISSUER | DEFER_TASKRUN | SUBMIT_ALL | CQSIZE`, kernel 6.1 and newer.
     DeferTaskrun,
     /// `COOP_TASKRUN | SUBMIT_ALL | CQSIZE`, kernel 5.19 and newer.
     CoopTaskrun,
-    /// No flags.
-    Plain,
+    /// A ring without flags.
+    PlainRing,
+    /// monoio's epoll driver.
+    Epoll,
 }
 
-impl fmt::Display for RingMode {
+impl fmt::Display for LiveDriver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::DeferTaskrun => "io_uring SINGLE_ISSUER|DEFER_TASKRUN|SUBMIT_ALL|CQSIZE",
             Self::CoopTaskrun => "io_uring COOP_TASKRUN|SUBMIT_ALL|CQSIZE",
-            Self::Plain => "io_uring plain",
+            Self::PlainRing => "io_uring plain",
+            Self::Epoll => "epoll",
         })
     }
 }
@@ -45,40 +58,59 @@ const RING_ENTRIES: u32 = 4096;
 /// Builds a ring on this thread, best rung first, and runs the future that `start` makes on it.
 /// The caller says which rung is live: `start` is told.
 ///
+/// The runtime is leaked when the future is done: dropping a ring does not wait for operations in
+/// flight, and their buffers would be freed under the kernel. Call it once per thread.
+///
 /// # Errors
 /// When no ring can be had at all (kernel switch, seccomp, memlock). There is no quiet fallback
 /// to epoll: a number measured on another driver than the one named is worthless.
-pub(crate) fn run_on_ring<F: Future>(start: impl FnOnce(RingMode) -> F) -> io::Result<F::Output> {
+pub(crate) fn run_on_ring<F: Future>(start: impl FnOnce(LiveDriver) -> F) -> io::Result<F::Output> {
     let mut refusal = None;
     for mode in [
-        RingMode::DeferTaskrun,
-        RingMode::CoopTaskrun,
-        RingMode::Plain,
+        LiveDriver::DeferTaskrun,
+        LiveDriver::CoopTaskrun,
+        LiveDriver::PlainRing,
     ] {
         let mut ring = io_uring::IoUring::builder();
         match mode {
-            RingMode::DeferTaskrun => {
+            LiveDriver::DeferTaskrun => {
                 ring.setup_single_issuer().setup_defer_taskrun();
                 ring.setup_submit_all().setup_cqsize(4 * RING_ENTRIES);
             }
-            RingMode::CoopTaskrun => {
+            LiveDriver::CoopTaskrun => {
                 ring.setup_coop_taskrun();
                 ring.setup_submit_all().setup_cqsize(4 * RING_ENTRIES);
             }
-            RingMode::Plain => {}
+            LiveDriver::PlainRing | LiveDriver::Epoll => {}
         }
         let built = RuntimeBuilder::<IoUringDriver>::new()
             .with_entries(RING_ENTRIES)
             .uring_builder(ring)
             .build();
         match built {
-            Ok(mut runtime) => return Ok(runtime.block_on(start(mode))),
+            Ok(runtime) => return Ok(ManuallyDrop::new(runtime).block_on(start(mode))),
             // EINVAL is an older kernel saying that it does not know a flag: the next rung.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refusal = Some(error),
             Err(error) => return Err(error),
         }
     }
     Err(refusal.unwrap_or_else(|| io::Error::other("no ring was tried")))
+}
+
+/// Whether this process may have a ring at all: builds the smallest one and drops it unused.
+pub(crate) fn has_rings() -> bool {
+    io_uring::IoUring::new(2).is_ok()
+}
+
+/// As [`run_on_ring`], on epoll.
+///
+/// # Errors
+/// When there is not even epoll.
+pub(crate) fn run_on_epoll<F: Future>(
+    start: impl FnOnce(LiveDriver) -> F,
+) -> io::Result<F::Output> {
+    let runtime = RuntimeBuilder::<LegacyDriver>::new().build()?;
+    Ok(ManuallyDrop::new(runtime).block_on(start(LiveDriver::Epoll)))
 }
 
 /// Starts a task on this thread's ring.
@@ -102,7 +134,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
-/// A listener whose accepts run on this thread's ring.
+/// A listener whose accepts run on this thread's runtime.
 pub(crate) struct Listener(TcpListener);
 
 impl Listener {
@@ -110,29 +142,114 @@ impl Listener {
         TcpListener::from_std(listener).map(Self)
     }
 
-    pub(crate) async fn accept(&self) -> io::Result<TcpStream> {
-        self.0.accept().await.map(|(stream, _)| stream)
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+        self.0.accept().await.map(|(stream, _)| Stream::new(stream))
     }
 }
 
-/// Receives once into the unused capacity behind `buffer`'s bytes; 0 at end of stream.
-pub(crate) async fn recv(
-    stream: &mut TcpStream,
-    mut buffer: Vec<u8>,
-) -> (io::Result<usize>, Vec<u8>) {
-    use monoio::buf::IoBufMut as _;
-    let filled = buffer.len();
-    if buffer.capacity() == filled {
-        buffer.reserve(1);
-    }
-    let (result, slice) = stream.read(buffer.slice_mut(filled..)).await;
-    (result, slice.into_inner())
+/// A connected TCP stream.
+pub(crate) struct Stream {
+    stream: TcpStream,
+    /// The descriptor, for [`Hangup`]s; `None` once the stream is dropped.
+    descriptor: Rc<Cell<Option<RawFd>>>,
 }
 
-/// Sends all of `bytes` and gives the buffer back.
-pub(crate) async fn send_all(stream: &mut TcpStream, bytes: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
-    let (result, bytes) = stream.write_all(bytes).await;
-    (result.map(drop), bytes)
+/// Ends a stream from another task of the same thread.
+#[derive(Clone)]
+pub(crate) struct Hangup(Rc<Cell<Option<RawFd>>>);
+
+impl Hangup {
+    /// Shuts the connection down in both directions, so that its pending receive completes with
+    /// end of stream and its pending send with an error. Nothing to do when the stream is gone.
+    pub(crate) fn hang_up(&self) {
+        let Some(descriptor) = self.0.get() else {
+            return;
+        };
+        // SAFETY: the cell is emptied before the stream closes its descriptor, and both are used
+        // by one thread only, so the descriptor is open and the stream's.
+        let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        // A connection that is already broken cannot be shut down, and need not be.
+        let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.descriptor.set(None);
+    }
+}
+
+/// Connects with `TCP_NODELAY`.
+pub(crate) async fn connect(address: SocketAddr) -> io::Result<Stream> {
+    let stream = TcpStream::connect_addr(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(Stream::new(stream))
+}
+
+impl Stream {
+    fn new(stream: TcpStream) -> Self {
+        let descriptor = Rc::new(Cell::new(Some(stream.as_raw_fd())));
+        Self { stream, descriptor }
+    }
+
+    /// What ends this stream from outside.
+    pub(crate) fn hangup(&self) -> Hangup {
+        Hangup(Rc::clone(&self.descriptor))
+    }
+
+    /// Whether the peer has closed an idle connection, or sent something unasked. Does not wait.
+    pub(crate) fn is_stale(&self) -> bool {
+        let mut byte = [0];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let received = rustix::net::recv(self.borrowed(), &mut byte, flags);
+        !matches!(received, Err(rustix::io::Errno::AGAIN))
+    }
+
+    /// Asks the kernel for a small receive buffer, so that a slow reader is felt by the server.
+    pub(crate) fn set_receive_buffer(&self, bytes: usize) -> io::Result<()> {
+        Ok(rustix::net::sockopt::set_socket_recv_buffer_size(
+            self.borrowed(),
+            bytes,
+        )?)
+    }
+
+    fn borrowed(&self) -> BorrowedFd<'_> {
+        // SAFETY: the stream owns the descriptor and outlives the borrow.
+        unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) }
+    }
+
+    /// Receives once into the unused capacity behind `buffer`'s bytes; 0 at end of stream.
+    pub(crate) async fn recv(&mut self, mut buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        use monoio::buf::IoBufMut as _;
+        let filled = buffer.len();
+        if buffer.capacity() == filled {
+            buffer.reserve(filled.max(1));
+        }
+        let (result, slice) = self.stream.read(buffer.slice_mut(filled..)).await;
+        (result, slice.into_inner())
+    }
+
+    /// Sends all of `bytes` and gives the buffer back.
+    pub(crate) async fn send_all(&mut self, bytes: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
+        let (result, bytes) = self.stream.write_all(bytes).await;
+        (result.map(drop), bytes)
+    }
+
+    /// Sends head and body with one `writev`, and what the kernel did not take with sends.
+    pub(crate) async fn send_pair(&mut self, pair: HeadAndBody) -> io::Result<()> {
+        let (sent, _) = self.stream.writev(pair).await;
+        let sent = sent?;
+        // A head is a few hundred bytes and the socket buffer was empty or the kernel would have
+        // waited, so a cut inside the head means a peer that is going away.
+        let Some(body_sent) = sent.checked_sub(pair.head_len()) else {
+            return Err(io::ErrorKind::WriteZero.into());
+        };
+        if body_sent == pair.body.len() {
+            return Ok(());
+        }
+        let (result, _) = self.stream.write_all(&pair.body[body_sent..]).await;
+        result.map(drop)
+    }
 }
 
 /// A head and a body that live as long as the process, as the two iovecs of one `writev`.
@@ -172,18 +289,77 @@ unsafe impl IoVecBuf for HeadAndBody {
     }
 }
 
-/// Sends head and body with one `writev`, and what the kernel did not take with sends.
-pub(crate) async fn send_pair(stream: &mut TcpStream, pair: HeadAndBody) -> io::Result<()> {
-    let (sent, _) = stream.writev(pair).await;
-    let sent = sent?;
-    // A head is a few hundred bytes and the socket buffer was empty or the kernel would have
-    // waited, so a cut inside the head means a peer that is going away.
-    let Some(body_sent) = sent.checked_sub(pair.head_len()) else {
-        return Err(io::ErrorKind::WriteZero.into());
-    };
-    if body_sent == pair.body.len() {
-        return Ok(());
+/// A timer on CLOCK_MONOTONIC with the kernel's own resolution.
+///
+/// A timerfd read through the runtime: one operation per expiry, no clock reads.
+pub(crate) struct Timer {
+    /// Only ever read; that it is kept as a stream is how monoio takes foreign descriptors.
+    stream: TcpStream,
+    buffer: VecBuf,
+}
+
+/// Sets a timer, also while it is being waited for.
+#[derive(Clone)]
+pub(crate) struct TimerControl(Rc<OwnedFd>);
+
+impl Timer {
+    /// A timer that is not set, and its control.
+    pub(crate) fn new(driver: LiveDriver) -> io::Result<(Self, TimerControl)> {
+        let flags = match driver {
+            // A ring waits inside the kernel for a blocking descriptor and would answer EAGAIN
+            // for a non-blocking one; epoll needs the latter.
+            LiveDriver::DeferTaskrun | LiveDriver::CoopTaskrun | LiveDriver::PlainRing => {
+                TimerfdFlags::CLOEXEC
+            }
+            LiveDriver::Epoll => TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+        };
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        let control = TimerControl(Rc::new(timer.try_clone()?));
+        let stream = TcpStream::from_std(StdStream::from(timer))?;
+        Ok((
+            Self {
+                stream,
+                buffer: VecBuf::from(vec![vec![0; 8]]),
+            },
+            control,
+        ))
     }
-    let (result, _) = stream.write_all(&pair.body[body_sent..]).await;
-    result.map(drop)
+
+    /// Waits for the next expiry.
+    pub(crate) async fn expiry(&mut self) -> io::Result<()> {
+        let buffer = std::mem::replace(&mut self.buffer, VecBuf::from(Vec::new()));
+        let (result, buffer) = self.stream.readv(buffer).await;
+        self.buffer = buffer;
+        result.map(drop)
+    }
+}
+
+impl TimerControl {
+    /// Expires once at `at_ns` of CLOCK_MONOTONIC, at once when that is over.
+    pub(crate) fn set_once(&self, at_ns: u64) -> io::Result<()> {
+        self.set(at_ns, 0)
+    }
+
+    /// Expires at `first_ns` and then every `period_ns`.
+    pub(crate) fn set_periodic(&self, first_ns: u64, period_ns: u64) -> io::Result<()> {
+        self.set(first_ns, period_ns)
+    }
+
+    fn set(&self, at_ns: u64, period_ns: u64) -> io::Result<()> {
+        // Zero would disarm the timer.
+        let times = Itimerspec {
+            it_interval: timespec(period_ns),
+            it_value: timespec(at_ns.max(1)),
+        };
+        timerfd_settime(&*self.0, TimerfdTimerFlags::ABSTIME, &times)?;
+        Ok(())
+    }
+}
+
+fn timespec(ns: u64) -> Timespec {
+    const SECOND: u64 = 1_000_000_000;
+    Timespec {
+        tv_sec: i64::try_from(ns / SECOND).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(ns % SECOND).expect("a remainder of 10^9 fits"),
+    }
 }

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::rc::Rc;
 
 use super::{Answer, NullServerError, RECEIVE_BYTES_MAX, complete_requests};
-use crate::io::{HeadAndBody, Listener, TcpStream, recv, run_on_ring, send_all, send_pair, spawn};
+use crate::io::{HeadAndBody, Listener, Stream, run_on_ring, spawn};
 
 /// monoio has one accept in flight per task; several keep a burst of connections from queueing
 /// one loop turn each.
@@ -59,12 +59,12 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn connection(mut stream: TcpStream, answer: Answer, pair: HeadAndBody) -> io::Result<()> {
+async fn connection(mut stream: Stream, answer: Answer, pair: HeadAndBody) -> io::Result<()> {
     let mut received = Vec::with_capacity(RECEIVE_BYTES_MAX);
     let mut batch = Vec::new();
     loop {
         let result;
-        (result, received) = recv(&mut stream, received).await;
+        (result, received) = stream.recv(received).await;
         if result? == 0 {
             return Ok(());
         }
@@ -86,13 +86,13 @@ async fn connection(mut stream: TcpStream, answer: Answer, pair: HeadAndBody) ->
                 }
                 if count > 0 {
                     let result;
-                    (result, batch) = send_all(&mut stream, batch).await;
+                    (result, batch) = stream.send_all(batch).await;
                     result?;
                 }
             }
             None => {
                 for _ in 0..count {
-                    send_pair(&mut stream, pair).await?;
+                    stream.send_pair(pair).await?;
                 }
             }
         }

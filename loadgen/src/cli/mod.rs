@@ -1,0 +1,53 @@
+//! Flags of the command and what each exit code means (spec §7).
+
+mod prepare;
+mod run;
+mod serve_null;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// All was well.
+pub(crate) const EXIT_GOOD: u8 = 0;
+/// Wrong answers, or requests without one.
+pub(crate) const EXIT_MISMATCH: u8 = 1;
+/// Wrong flags or files, or something the machine refuses.
+pub(crate) const EXIT_USAGE: u8 = 2;
+/// An objective was missed.
+pub(crate) const EXIT_OBJECTIVE: u8 = 3;
+/// The run did not measure what it was meant to.
+pub(crate) const EXIT_INVALID: u8 = 4;
+
+#[derive(Parser)]
+#[command(
+    name = "loadgen",
+    version,
+    about = "HTTP load generator that checks every response",
+    after_help = "Example:\n  loadgen run http://127.0.0.1:8080/ -c 64 -d 10s"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Put load on a server and check every answer
+    #[command(after_help = run::EXAMPLES)]
+    Run(Box<run::Run>),
+    /// A server that sends fixed bytes: the ceiling of this machine
+    #[command(after_help = serve_null::EXAMPLES)]
+    ServeNull(serve_null::ServeNull),
+}
+
+/// Reads the flags and does what they say.
+pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Run(flags) => run::run(&flags).map(ExitCode::from),
+        Command::ServeNull(flags) => {
+            serve_null::serve(flags)?;
+            Ok(ExitCode::from(EXIT_GOOD))
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! What is shown while a run goes on: a view on a terminal, plain lines elsewhere.
+//!
+//! Only ever standard error: standard output is data. The view draws below the cursor and leaves
+//! no raw mode behind, so that Ctrl-C stays a signal.
+
+use std::io::{self, IsTerminal as _, Stderr, Write as _};
+use std::time::{Duration, Instant};
+
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Constraint, Layout};
+use ratatui::style::{Color, Style};
+use ratatui::text::Line;
+use ratatui::widgets::{Gauge, Paragraph, Sparkline};
+use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
+
+use crate::engine::{Phase, Progress};
+use crate::plan::Length;
+use crate::report::{SecondRow, human_bytes, human_count, human_us};
+
+/// Lines the view takes.
+const VIEW_LINES: u16 = 8;
+
+/// Distance of plain progress lines.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// What is shown, and where.
+pub struct Live {
+    surface: Surface,
+    length: Length,
+    warmup: Duration,
+    title: String,
+    totals: Totals,
+}
+
+enum Surface {
+    Nothing,
+    Lines { last: Instant },
+    View(Box<Terminal<CrosstermBackend<Stderr>>>),
+}
+
+/// What the rows so far add up to.
+#[derive(Default)]
+struct Totals {
+    requests: u64,
+    mismatches: u64,
+    errors: u64,
+    last: Option<SecondRow>,
+    rates: Vec<u64>,
+}
+
+/// Whether anything is to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Progress.
+    Normal,
+    /// Nothing.
+    Quiet,
+}
+
+impl Live {
+    /// A view where standard error is a terminal, lines where it is not, nothing when quiet.
+    #[must_use]
+    pub fn new(verbosity: Verbosity, title: &str, length: Length, warmup: Duration) -> Self {
+        let surface = match verbosity {
+            Verbosity::Quiet => Surface::Nothing,
+            Verbosity::Normal if io::stderr().is_terminal() => view().map_or(
+                Surface::Lines {
+                    last: Instant::now(),
+                },
+                |view| Surface::View(Box::new(view)),
+            ),
+            Verbosity::Normal => Surface::Lines {
+                last: Instant::now(),
+            },
+        };
+        let totals = Totals::default();
+        Self {
+            surface,
+            length,
+            warmup,
+            title: title.to_owned(),
+            totals,
+        }
+    }
+
+    /// Takes in a second.
+    pub fn second(&mut self, row: &SecondRow) {
+        let totals = &mut self.totals;
+        totals.requests += row.requests;
+        totals.mismatches += row.mismatches;
+        totals.errors += row.errors;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate of answers is positive and far below 2^63"
+        )]
+        totals.rates.push(row.rate as u64);
+        totals.last = Some(row.clone());
+    }
+
+    /// Shows how far the run is.
+    pub fn tick(&mut self, progress: &Progress) {
+        let Self {
+            surface, totals, ..
+        } = self;
+        match surface {
+            Surface::Nothing => {}
+            Surface::Lines { last } => {
+                if last.elapsed() >= LINE_EVERY {
+                    *last = Instant::now();
+                    let text = line_of(totals, progress);
+                    // A closed standard error ends no run.
+                    drop(writeln!(io::stderr(), "loadgen: {text}"));
+                }
+            }
+            Surface::View(terminal) => {
+                let done = share_done(self.length, self.warmup, totals, progress);
+                let title = &self.title;
+                drop(terminal.draw(|frame| draw(frame, title, totals, progress, done)));
+            }
+        }
+    }
+
+    /// Leaves the terminal as it was found.
+    pub fn finish(self) {
+        if let Surface::View(mut terminal) = self.surface {
+            drop(terminal.clear());
+            drop(terminal.show_cursor());
+        }
+    }
+}
+
+fn view() -> io::Result<Terminal<CrosstermBackend<Stderr>>> {
+    let options = TerminalOptions {
+        viewport: Viewport::Inline(VIEW_LINES),
+    };
+    Terminal::with_options(CrosstermBackend::new(io::stderr()), options)
+}
+
+fn phase_text(progress: &Progress) -> String {
+    let seconds = progress
+        .elapsed
+        .map_or(0.0, |elapsed| elapsed.as_secs_f64());
+    match progress.phase {
+        Phase::Connecting => "connecting".to_owned(),
+        Phase::WarmUp => format!("warming up, {seconds:.0} s"),
+        Phase::Measuring => format!("{seconds:.0} s"),
+        Phase::Draining => "waiting for the last answers".to_owned(),
+    }
+}
+
+fn line_of(totals: &Totals, progress: &Progress) -> String {
+    let mut text = format!("{}: {} answers", phase_text(progress), totals.requests);
+    if let Some(row) = &totals.last {
+        let (rate, p99) = (human_count(row.rate), human_us(row.latency_us.p99));
+        text += &format!(", {rate}/s, p99 {p99}");
+    }
+    text + &format!(
+        ", {} mismatches, {} errors",
+        totals.mismatches, totals.errors
+    )
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a run are far below 2^52"
+)]
+fn share_done(length: Length, warmup: Duration, totals: &Totals, progress: &Progress) -> f64 {
+    let done = match length {
+        Length::Count(count) => totals.requests as f64 / count.max(1) as f64,
+        Length::Duration(length) => {
+            let elapsed = progress.elapsed.unwrap_or_default().as_secs_f64();
+            elapsed / (warmup + length).as_secs_f64().max(1e-9)
+        }
+    };
+    done.clamp(0.0, 1.0)
+}
+
+fn draw(frame: &mut Frame<'_>, title: &str, totals: &Totals, progress: &Progress, done: f64) {
+    let [head, bar, numbers, latency, rates] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Length(2),
+        Constraint::Length(1),
+        Constraint::Min(1),
+    ])
+    .areas(frame.area());
+    let heading = format!("{title}   {}", phase_text(progress));
+    frame.render_widget(Paragraph::new(heading), head);
+    let gauge = Gauge::default()
+        .ratio(done)
+        .gauge_style(Style::new().fg(Color::Blue));
+    frame.render_widget(gauge, bar);
+    let trouble = totals.mismatches + totals.errors > 0;
+    let colour = if trouble { Color::Red } else { Color::Reset };
+    let counts = Line::styled(
+        format!(
+            "mismatches {}   errors {}",
+            totals.mismatches, totals.errors
+        ),
+        Style::new().fg(colour),
+    );
+    let Some(row) = &totals.last else {
+        frame.render_widget(
+            Paragraph::new(vec![Line::raw("no second is over yet"), counts]),
+            numbers,
+        );
+        return;
+    };
+    let hits = row.hit_ratio.map_or(String::new(), |ratio| {
+        format!("   hits {:.1} %", 100.0 * ratio)
+    });
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "bytes of a second are below 2^52"
+    )]
+    let received = human_bytes(row.received_bytes as f64);
+    let answers = format!(
+        "answers {}   {}/s   {received}/s   generator {:.0} % of a CPU   stolen {:.1} %{hits}",
+        totals.requests,
+        human_count(row.rate),
+        100.0 * row.client_cpu,
+        100.0 * row.stolen_share,
+    );
+    frame.render_widget(Paragraph::new(vec![Line::raw(answers), counts]), numbers);
+    let times = &row.latency_us;
+    let text = format!(
+        "p50 {}   p90 {}   p99 {}   p99.9 {}   max {}",
+        human_us(times.p50),
+        human_us(times.p90),
+        human_us(times.p99),
+        human_us(times.p999),
+        human_us(times.max)
+    );
+    frame.render_widget(Paragraph::new(text), latency);
+    let width = usize::from(rates.width);
+    let from = totals.rates.len().saturating_sub(width);
+    let sparkline = Sparkline::default().data(&totals.rates[from..]);
+    frame.render_widget(sparkline.style(Style::new().fg(Color::Blue)), rates);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::backend::TestBackend;
+
+    fn row() -> SecondRow {
+        let stats = crate::stats::Stats::new(1);
+        let second = crate::engine::Second {
+            index: 0,
+            stats: &stats,
+            length_s: 1.0,
+            stolen_share: 0.0,
+        };
+        SecondRow {
+            requests: 1500,
+            rate: 1500.0,
+            mismatches: 2,
+            ..SecondRow::new(&second)
+        }
+    }
+
+    fn totals() -> Totals {
+        Totals {
+            requests: 1500,
+            mismatches: 2,
+            errors: 1,
+            last: Some(row()),
+            rates: vec![1, 2, 3],
+        }
+    }
+
+    const MEASURING: Progress = Progress {
+        elapsed: Some(Duration::from_secs(5)),
+        phase: Phase::Measuring,
+        connected: 1,
+    };
+
+    #[test]
+    fn the_view_shows_what_matters() {
+        let mut terminal = Terminal::new(TestBackend::new(90, VIEW_LINES)).unwrap();
+        terminal
+            .draw(|frame| draw(frame, "http://x/", &totals(), &MEASURING, 0.5))
+            .unwrap();
+        let text = terminal.backend().to_string();
+        for part in [
+            "http://x/   5 s",
+            "50%",
+            "1.50k/s",
+            "mismatches 2   errors 1",
+            "p99",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        let empty = Totals::default();
+        terminal
+            .draw(|frame| draw(frame, "http://x/", &empty, &MEASURING, 0.0))
+            .unwrap();
+        assert!(
+            terminal
+                .backend()
+                .to_string()
+                .contains("no second is over yet")
+        );
+    }
+
+    #[test]
+    fn progress_is_shared_out() {
+        let check = |length, expected: f64| {
+            let done = share_done(length, Duration::from_secs(5), &totals(), &MEASURING);
+            assert!((done - expected).abs() < 1e-9, "{done}");
+        };
+        check(Length::Count(3000), 0.5);
+        check(Length::Count(10), 1.0);
+        check(Length::Duration(Duration::from_secs(5)), 0.5);
+        check(Length::Duration(Duration::ZERO), 1.0);
+    }
+
+    #[test]
+    fn lines_say_the_same() {
+        let text = line_of(&totals(), &MEASURING);
+        assert_eq!(
+            text,
+            "5 s: 1500 answers, 1.50k/s, p99 0 ns, 2 mismatches, 1 errors"
+        );
+    }
+}

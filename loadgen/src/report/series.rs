@@ -1,0 +1,154 @@
+//! A run second by second: rows for plots, NDJSON and the interval log, written as they come.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::hdr::IntervalLog;
+use super::summary::Percentiles;
+use crate::engine::Second;
+
+/// Where a series is written while the run goes on.
+pub type Output = Box<dyn Write + Send>;
+
+/// One second of a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SecondRow {
+    /// Beginning, seconds after the warm-up.
+    pub t: u64,
+    /// Length; the last one may be shorter.
+    pub length_s: f64,
+    /// Answers.
+    pub requests: u64,
+    /// Answers per second.
+    pub rate: f64,
+    /// Requests sent.
+    pub sent: u64,
+    /// Wrong answers.
+    pub mismatches: u64,
+    /// Requests without a proper answer.
+    pub errors: u64,
+    /// Answers from a cache as a share of those a cache spoke of.
+    pub hit_ratio: Option<f64>,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Connections made.
+    pub connects: u64,
+    /// Latencies.
+    pub latency_us: Percentiles,
+    /// 99th percentile of the schedule lag; 0 in closed loops.
+    pub lag_p99_us: f64,
+    /// CPU time of all workers per second.
+    pub client_cpu: f64,
+    /// Stolen share of the machine's CPU time.
+    pub stolen_share: f64,
+}
+
+impl SecondRow {
+    /// The row of `second`.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "what one second counts is below 2^52"
+    )]
+    pub fn new(second: &Second<'_>) -> Self {
+        let stats = second.stats;
+        let length_s = second.length_s.max(1e-9);
+        Self {
+            t: second.index,
+            length_s: second.length_s,
+            requests: stats.answers(),
+            rate: stats.answers() as f64 / length_s,
+            sent: stats.sent,
+            mismatches: stats.mismatches(),
+            errors: stats.errors(),
+            hit_ratio: stats.hit_ratio(),
+            received_bytes: stats.received_bytes,
+            connects: stats.connects.len(),
+            latency_us: Percentiles::of(&stats.latencies()),
+            lag_p99_us: super::microseconds(stats.lag.value_at_quantile(0.99)),
+            client_cpu: stats.worker_cpu_ns as f64 / 1e9 / length_s,
+            stolen_share: second.stolen_share,
+        }
+    }
+}
+
+/// Keeps the rows, and writes them where asked to.
+#[derive(Default)]
+pub struct Series {
+    rows: Vec<SecondRow>,
+    ndjson: Option<Output>,
+    log: Option<IntervalLog<Output>>,
+    kinds: Vec<String>,
+}
+
+impl Series {
+    /// A series of requests of these kinds.
+    #[must_use]
+    pub fn new(kinds: &[String]) -> Self {
+        Self {
+            kinds: kinds.to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// Also writes one JSON object a line.
+    pub fn write_ndjson(&mut self, out: Output) {
+        self.ndjson = Some(out);
+    }
+
+    /// Also writes an interval log of a run that begins at `started_at`, since 1970.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_log(&mut self, out: Output, started_at: Duration) -> io::Result<()> {
+        self.log = Some(IntervalLog::begin(out, started_at)?);
+        Ok(())
+    }
+
+    /// Adds a second.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn push(&mut self, second: &Second<'_>) -> io::Result<()> {
+        let row = SecondRow::new(second);
+        if let Some(out) = &mut self.ndjson {
+            serde_json::to_writer(&mut *out, &row)?;
+            out.write_all(b"\n")?;
+            out.flush()?;
+        }
+        if let Some(log) = &mut self.log {
+            let begins = Duration::from_secs(second.index);
+            let length = Duration::from_secs_f64(second.length_s.max(0.0));
+            log.append(&second.stats.latencies(), begins, length, None)?;
+            if self.kinds.len() > 1 {
+                for (name, kind) in self.kinds.iter().zip(&second.stats.kinds) {
+                    log.append(&kind.all_latencies(), begins, length, Some(name))?;
+                }
+            }
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// The rows so far.
+    #[must_use]
+    pub fn rows(&self) -> &[SecondRow] {
+        &self.rows
+    }
+
+    /// Makes sure everything is written, and gives the rows.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn finish(mut self) -> io::Result<Vec<SecondRow>> {
+        if let Some(mut out) = self.ndjson.take() {
+            out.flush()?;
+        }
+        if let Some(log) = self.log.take() {
+            log.finish()?;
+        }
+        Ok(self.rows)
+    }
+}
