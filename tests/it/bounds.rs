@@ -30,9 +30,14 @@ fn five_thousand_idle_connections_cost_little() {
     }
     node.get("/a").send().cache("hit");
     let each = Resident::now(node.pid()).above(base) / COUNT as u64;
-    // An unoptimised build; the goal of 1 KiB is measured in release.
+    // Futures of an unoptimised build are several times as large.
+    let most = if cfg!(debug_assertions) {
+        16 * 1024
+    } else {
+        2 * 1024
+    };
     assert!(
-        each < 6 * 1024,
+        each < most,
         "{each} bytes of resident memory for each idle connection"
     );
     let cpu = CpuTime::of(node.pid());
@@ -185,12 +190,14 @@ fn a_large_miss_streams_through_flat_memory() {
 
 #[test]
 fn the_store_keeps_its_budget_under_churn() {
+    const COUNT: usize = 1500;
+    const SIZES: [usize; 4] = [100, 5_000, 60_000, 200_000];
     let upstream = Upstream::start();
     let node = NodeConfig::before(&upstream).memory("16MiB").start();
     let mut client = node.client();
     let base = Resident::now(node.pid());
-    for at in 0..1500 {
-        let size = [100, 5_000, 60_000, 200_000][at % 4];
+    for at in 0..COUNT {
+        let size = SIZES[at % 4];
         upstream
             .expect(&format!("GET /{at}"))
             .reply(200)
@@ -204,13 +211,20 @@ fn the_store_keeps_its_budget_under_churn() {
         grown < 20 * MIB + 12 * MIB,
         "{grown} bytes for a budget of 16 MiB"
     );
-    // The last one is there, the first is long gone: it is the store that is full, not refusing.
-    client.get("/1499").send().cache("hit");
-    upstream
-        .expect("GET /3")
-        .reply(200)
-        .header(FRESH.0, FRESH.1);
-    client.get("/3").send().cache("miss");
+    let stored: usize = (0..COUNT)
+        .filter(|at| {
+            let ask = client
+                .get(&format!("/{at}"))
+                .header("Cache-Control", "only-if-cached");
+            ask.send().status == 200
+        })
+        .map(|at| SIZES[at % 4])
+        .sum();
+    let stored = stored as u64;
+    assert!(
+        (8 * MIB..=16 * MIB).contains(&stored),
+        "{stored} bytes of bodies are stored"
+    );
 }
 
 #[test]

@@ -38,9 +38,8 @@ fn each_printed_command_works() {
         (curl_lines(&node).len() >= 4).then_some(())
     });
     for line in curl_lines(&node) {
-        let output = Command::new("sh")
-            .arg("-c")
-            .arg(format!("{line} --max-time 10"))
+        let output = Command::new("timeout")
+            .args(["10", "sh", "-c", &line])
             .output()
             .expect("a shell and curl");
         let answer = String::from_utf8_lossy(&output.stdout).into_owned()

@@ -17,12 +17,11 @@ fn a_refused_connection_is_502() {
             .expect("a bound socket has an address")
     };
     let node = NodeConfig::before_address(&port.to_string()).start();
-    let mut client = node.client();
     for _ in 0..3 {
-        client.get("/a").send().is(502);
-        client.ask("POST", "/a").body("x").send().is(502);
+        node.get("/a").send().is(502);
+        node.ask("POST", "/a").body("x").send().is(502);
     }
-    client.head("/a").send().is(502).body("");
+    node.ask("HEAD", "/a").send().is(502).body("");
 }
 
 #[test]
@@ -44,18 +43,17 @@ fn an_upstream_that_does_not_answer_is_504() {
     );
     upstream.expect("GET /next").reply(200).body("well");
     let started = Instant::now();
-    let mut client = node.client();
-    client.get("/silent").send().is(504);
-    client.ask("POST", "/silent").body("x").send().is(504);
-    client.get("/half").send().is(504);
+    node.get("/silent").send().is(504);
+    node.ask("POST", "/silent").body("x").send().is(504);
+    node.get("/half").send().is(504);
     // A head that comes in time piece by piece is late all the same.
-    client.get("/drip").send().is(504);
+    node.get("/drip").send().is(504);
     assert!(
         started.elapsed() < Duration::from_secs(8),
         "{:?}",
         started.elapsed()
     );
-    client.get("/next").send().is(200).body("well");
+    node.get("/next").send().is(200).body("well");
 }
 
 /// Answers that are no HTTP response a proxy may pass on.
@@ -432,7 +430,13 @@ fn an_upstream_that_half_closes_after_its_answer_is_believed() {
     client.get("/a").send().is(200).body("whole");
     client.get("/a").send().cache("hit");
     client.get("/b").send().is(200).body("next");
+    // On a connection used before, silence may mean that it had gone stale: one more try.
     upstream.expect("GET /c").half_close().await_close();
+    upstream
+        .expect("GET /c")
+        .perhaps()
+        .half_close()
+        .await_close();
     client.get("/c").send().is(502);
 }
 

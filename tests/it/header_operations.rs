@@ -87,9 +87,9 @@ fn an_edit_shows_on_the_next_hit() {
         .body("body");
     node.get("/a").send().cache("miss").header("X-Rule", "old");
     node.get("/a").send().cache("hit").header("X-Rule", "old");
-    node.reload(&with("new").text(), "reload");
+    node.reload(&with("new").text(), "reloaded");
     node.get("/a").send().cache("hit").header("X-Rule", "new");
-    node.reload(&NodeConfig::before(&upstream).text(), "reload");
+    node.reload(&NodeConfig::before(&upstream).text(), "reloaded");
     node.get("/a").send().cache("hit").lacks("X-Rule");
 }
 

@@ -57,9 +57,14 @@ fn metrics_count_what_happens() {
             "{line}"
         );
     }
-    for word in ["outcome=\"hit\"", "outcome=\"miss\"", &node::driver()] {
+    for word in ["outcome=\"hit\"", "outcome=\"miss\""] {
         assert!(text.contains(word), "{word} is missing from:\n{text}");
     }
+    let live = text
+        .lines()
+        .find(|line| line.starts_with("corsair_driver{") && !line.ends_with(" 0.0"))
+        .expect("one driver is live");
+    assert!(live.contains(&node::driver()), "{live}");
     assert!(metric(&node, "corsair_store_bytes") >= 10.0);
 }
 
@@ -131,7 +136,7 @@ fn a_bad_configuration_changes_nothing_and_says_so() {
     node.rewrite(&with("three").text());
     node.admin("POST", "/v1/reload").send().is(200);
     node.get("/a").send().cache("hit").header("X-Rule", "three");
-    node.reload(&with("four").text(), "reload");
+    node.reload(&with("four").text(), "reloaded");
     node.get("/a").send().cache("hit").header("X-Rule", "four");
 }
 
@@ -152,7 +157,7 @@ fn a_reload_reaches_every_worker_and_open_connections() {
     let mut clients: Vec<_> = (0..16).map(|_| node.client()).collect();
     for round in 0..5 {
         if round > 0 {
-            node.reload(&with(round).text(), "reload");
+            node.reload(&with(round).text(), "reloaded");
         }
         for client in &mut clients {
             client
@@ -198,7 +203,7 @@ fn reloads_under_load_lose_nothing() {
             })
             .collect();
         for round in 1..20 {
-            node.reload(&with(round).text(), "reload");
+            node.reload(&with(round).text(), "reloaded");
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         for asker in asking {
