@@ -29,7 +29,7 @@ use crate::shelf::Shelf;
 use crate::slot::{MissMarker, Slot, VaryMarker};
 use crate::stored::{Stored, StoredHead};
 use crate::time::UnixMillis;
-use crate::vary::{VarySpec, variant_hash};
+use crate::vary::{Selection, VarySpec, variant_hash};
 
 /// The most variants one URI keeps; one more pushes the oldest out.
 pub const VARIANTS_MAX: usize = 64;
@@ -145,11 +145,10 @@ impl Store {
             Some(Slot::Response(stored)) => Found::Hit(stored),
             Some(Slot::HitForMiss(marker)) => marker.found(hash, now),
             Some(Slot::Vary(marker)) => {
-                let variant = variant_hash(&self.secret, hash, &marker.spec, request);
+                let selection = Selection::new(&marker.spec, request);
+                let variant = selection.hash(&self.secret, hash);
                 match cache.get(&variant).filter(|slot| slot.key() == key) {
-                    Some(Slot::Response(stored))
-                        if marker.spec.matches(request, &stored.place.variant) =>
-                    {
+                    Some(Slot::Response(stored)) if selection.is(&stored.place.variant) => {
                         Found::Hit(stored)
                     }
                     Some(Slot::HitForMiss(marker)) => marker.found(variant, now),

@@ -128,14 +128,80 @@ impl VarySpec {
     /// Is `text` the normal form of this request's fields?
     #[must_use]
     pub fn matches(&self, request: Request<'_>, text: &[u8]) -> bool {
-        let mut rest = text;
-        self.emit(request, |piece| match rest.strip_prefix(piece) {
-            Some(after) => {
-                rest = after;
-                true
+        Selection::new(self, request).is(text)
+    }
+}
+
+/// Normal forms up to this long are made once, on the stack. `Accept-Encoding` needs some 40 bytes.
+const SHORT_BYTES_MAX: usize = 256;
+
+/// What one request says about the names of a spec, ready to be hashed and compared.
+pub(crate) struct Selection<'a> {
+    spec: &'a VarySpec,
+    request: Request<'a>,
+    /// The normal form, when it is short.
+    buffer: [u8; SHORT_BYTES_MAX],
+    /// `None` when it is long: then it is made anew, piece by piece, each time it is needed.
+    short_len: Option<usize>,
+}
+
+impl<'a> Selection<'a> {
+    pub(crate) fn new(spec: &'a VarySpec, request: Request<'a>) -> Self {
+        let mut buffer = [0; SHORT_BYTES_MAX];
+        let mut len = 0;
+        let is_short = spec.emit(request, |piece| {
+            match buffer.get_mut(len..len + piece.len()) {
+                Some(place) => {
+                    place.copy_from_slice(piece);
+                    len += piece.len();
+                    true
+                }
+                None => false,
             }
-            None => false,
-        }) && rest.is_empty()
+        });
+        Self {
+            spec,
+            request,
+            buffer,
+            short_len: is_short.then_some(len),
+        }
+    }
+
+    fn short(&self) -> Option<&[u8]> {
+        self.short_len.map(|len| &self.buffer[..len])
+    }
+
+    /// The key of the variant: see [`variant_hash`].
+    pub(crate) fn hash(&self, secret: &KeySecret, primary: KeyHash) -> KeyHash {
+        let mut hasher = secret.hasher();
+        hasher.write(&primary.0.to_le_bytes());
+        match self.short() {
+            Some(text) => hasher.write(text),
+            None => {
+                self.spec.emit(self.request, |piece| {
+                    hasher.write(piece);
+                    true
+                });
+            }
+        }
+        KeyHash(hasher.finish128().as_u128())
+    }
+
+    /// Is `text` the normal form?
+    pub(crate) fn is(&self, text: &[u8]) -> bool {
+        if let Some(short) = self.short() {
+            return short == text;
+        }
+        let mut rest = text;
+        self.spec
+            .emit(self.request, |piece| match rest.strip_prefix(piece) {
+                Some(after) => {
+                    rest = after;
+                    true
+                }
+                None => false,
+            })
+            && rest.is_empty()
     }
 }
 
@@ -220,11 +286,5 @@ pub fn variant_hash(
     spec: &VarySpec,
     request: Request<'_>,
 ) -> KeyHash {
-    let mut hasher = secret.hasher();
-    hasher.write(&primary.0.to_le_bytes());
-    spec.emit(request, |piece| {
-        hasher.write(piece);
-        true
-    });
-    KeyHash(hasher.finish128().as_u128())
+    Selection::new(spec, request).hash(secret, primary)
 }

@@ -101,6 +101,7 @@ fn a_hit_allocates_nothing() {
         ]),
         get(&["Cache-Control: max-age=5, min-fresh=1", "Authorization: x"]),
         get(&["If-Modified-Since: Sat, 21 Nov 2026 00:00:00 GMT"]),
+        get(&[&format!("Accept-Encoding: {}", "x".repeat(1_000))]),
     ];
     let lines = &["Cache-Control: max-age=60", "ETag: \"x\""][..];
     let vary = [lines, &["Vary: Accept-Encoding, X-Custom, Cookie"]].concat();

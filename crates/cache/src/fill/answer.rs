@@ -101,7 +101,7 @@ pub enum Window {
 /// What a push found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PushAdvice {
-    /// Do not fetch more before [`Lead::wait_window`] says so.
+    /// Do not fetch more before [`Lead::wait_window`](crate::Lead::wait_window) says so.
     pub window_full: bool,
     /// Nobody reads, and it is not stored: stop fetching.
     pub abandoned: bool,

@@ -411,6 +411,19 @@ fn a_reader_that_would_miss_the_beginning_is_told() {
 }
 
 #[test]
+fn a_body_before_its_head_confuses_nobody() {
+    let stage = Stage::new();
+    let mut lead = stage.lead(0);
+    let (mut own, mut follower) = (lead.reader(), stage.follow(0));
+    push(&mut lead, "abc");
+    publish(&mut lead, &[], Mode::Relay(NoStore::NoLifetime));
+    lead.check_invariants().unwrap();
+    assert!(matches!(follower.poll_head(0), HeadStep::NotStorable(_)));
+    assert_eq!(read(&mut own, 0).0, "abc");
+    lead.check_invariants().unwrap();
+}
+
+#[test]
 fn small_chunks_are_gathered_under_the_readers() {
     let stage = Stage::new();
     let mut lead = stage.lead(0);

@@ -292,6 +292,26 @@ fn eviction_retires_and_keeps_the_budget() {
 }
 
 #[test]
+fn a_reservation_that_evicts_markers_takes_their_variants() {
+    let store = store_of(1 << 20);
+    let request = get(&["A: 1"]);
+    let varied: Vec<_> = (0..600)
+        .map(|n| put(&store, &format!("k{n}"), &request, &["Vary: A"], "x"))
+        .collect();
+    let mut reservation = store.reserve(0).unwrap();
+    for step in 1..=50 {
+        // The variants are warm, their markers are not: those go first.
+        for stored in varied.iter().filter(|stored| !stored.is_retired()) {
+            let slot = stored.slot().unwrap();
+            drop(store.find(slot, stored.key(), request.view(), NOW));
+        }
+        reservation.resize(step * (10 << 10)).unwrap();
+        store.check_invariants().unwrap();
+    }
+    assert!(varied.iter().any(|stored| stored.is_retired()));
+}
+
+#[test]
 fn an_evicted_marker_takes_its_variants() {
     let store = store_of(64 << 10);
     let (one, two) = (get(&["A: 1"]), get(&["A: 2"]));

@@ -121,6 +121,33 @@ fn different_requests_select_different_variants() {
 }
 
 #[test]
+fn long_values_are_told_apart_like_short_ones() {
+    // Around the bound below which the normal form is kept on the stack, and far beyond.
+    for len in [200, 230, 240, 241, 242, 243, 250, 256, 257, 300, 5_000] {
+        let long = format!("Accept-Encoding: {}", "Ab".repeat(len / 2));
+        let folded = format!("Accept-Encoding: {}", "aB".repeat(len / 2));
+        let other = format!("Accept-Encoding: {}x", "Ab".repeat(len / 2));
+        let shorter = format!("Accept-Encoding: {}", "Ab".repeat(len / 2 - 1));
+        assert!(
+            select_same("Accept-Encoding, X-B", &[&long], &[&folded]),
+            "{len}"
+        );
+        assert!(
+            !select_same("Accept-Encoding, X-B", &[&long], &[&other]),
+            "{len}"
+        );
+        assert!(
+            !select_same("Accept-Encoding, X-B", &[&long], &[&shorter]),
+            "{len}"
+        );
+        assert!(
+            !select_same("Accept-Encoding, X-B", &[&long, "X-B: 1"], &[&long]),
+            "{len}"
+        );
+    }
+}
+
+#[test]
 fn hashes_depend_on_names_and_key() {
     let request = get(&["X-A: 1"]);
     let hash = |key, vary| variant_hash(&SECRET, KeyHash(key), &spec_of(vary), request.view());
