@@ -84,7 +84,8 @@ pub(crate) fn are_labels(text: &[u8]) -> bool {
     let mut previous = DOT;
     for &byte in text {
         let class = CLASS[usize::from(byte)];
-        fault |= (class & BAD) | (class & previous & DOT);
+        // A bad byte, or a dot behind a dot.
+        fault |= class & (previous | BAD);
         previous = class;
     }
     fault | (previous & DOT) == 0

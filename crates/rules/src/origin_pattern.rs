@@ -189,7 +189,10 @@ impl OriginPattern {
         if text.len() > 2 * ORIGIN_BYTES_MAX {
             return Err(PatternError::TooLong);
         }
-        if let Some(bad) = text.chars().find(|&c| never_in_pattern(c)) {
+        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b',';
+        if !text.bytes().all(plain)
+            && let Some(bad) = text.chars().find(|&c| never_in_pattern(c))
+        {
             return Err(PatternError::BadCharacter(bad));
         }
         let pattern = match text {
@@ -345,7 +348,8 @@ fn unescape(text: &str) -> Result<String, PatternError> {
 
 /// `scheme://[*.]host[:port]` in the native dialect.
 fn parse_rule(text: &str, notes: &mut Vec<PatternNote>) -> Result<OriginPattern, PatternError> {
-    let (scheme, rest) = text.split_once("://").ok_or(PatternError::NoScheme)?;
+    let (scheme, rest) = text.split_once(':').ok_or(PatternError::NoScheme)?;
+    let rest = rest.strip_prefix("//").ok_or(PatternError::NoScheme)?;
     let scheme = parse_scheme_rule(scheme, notes)?;
     if let Some(byte) = rest
         .bytes()

@@ -8,7 +8,7 @@
 //! Never allocates on lookup, never folds case, never echoes a rule.
 
 use crate::host_name::are_labels;
-use crate::host_table::{HostTable, Key, KeyKind, Met, Payload};
+use crate::host_table::{HostTable, Key, KeyKind, Payload};
 use crate::origin_pattern::{OriginPattern, OriginRule, PortRule, SchemeRule};
 use crate::star_anywhere::{Literals, StarAnywhere};
 use crate::web_origin::{ORIGIN_BYTES_MAX, default_port, parse_port, split_scheme};
@@ -110,16 +110,20 @@ impl OriginSet {
                 OriginPattern::Star => star = star.or(Some(index)),
                 OriginPattern::Null => null = null.or(Some(index)),
                 OriginPattern::Exact(rule) => {
+                    let payload = in_slot(index, rule, &custom_schemes);
                     keys.push(Key {
                         kind: KeyKind::Whole,
                         text: rule.host.as_bytes(),
+                        payload,
                     });
                     rules.push((index, rule));
                 }
                 OriginPattern::Suffix(rule) => {
+                    let payload = in_slot(index, rule, &custom_schemes);
                     keys.push(Key {
                         kind: KeyKind::Suffix,
                         text: rule.host.as_bytes(),
+                        payload,
                     });
                     rules.push((index, rule));
                 }
@@ -135,14 +139,9 @@ impl OriginSet {
         let mut groups = Vec::new();
         let mut records = Vec::new();
         let table = HostTable::build(&keys, |indexes| {
-            let members = indexes.iter().map(|&index| rules[index as usize]);
-            if let [only] = indexes
-                && let Some(payload) = in_slot(rules[*only as usize], &custom_schemes)
-            {
-                return payload;
-            }
             let first = records.len();
-            for (pattern, rule) in members {
+            for &index in indexes {
+                let (pattern, rule) = rules[index as usize];
                 push_records(pattern, rule, &custom_schemes, &mut records);
             }
             records[first..].sort_unstable();
@@ -196,15 +195,24 @@ impl OriginSet {
         let (scheme, host_start) = self.scheme_of(origin)?;
         let (host_end, port) = split_port_code(origin, host_start)?;
         let text = &origin[..host_end];
-        let (kind, len, pattern) = self.table.walk(text, host_start, |met: Met| {
-            let pattern = self.admit(met.payload, scheme, port)?;
-            Some((met.kind, met.len, pattern))
+        if let Some(payload) = self.table.find_whole(text, host_start)
+            && let Some(pattern) = self.admit(payload, scheme, port)
+        {
+            // Equality has proved every byte of the host.
+            return self.is_port_written(scheme, port).then_some(pattern);
+        }
+        let (len, pattern) = self.table.find_suffix(text, host_start, |len, payload| {
+            Some((len, self.admit(payload, scheme, port)?))
         })?;
-        // Equality has proved every other byte; only what a wildcard covers is still a stranger's.
-        let covered_end = host_end - len - 1;
-        let proved = kind == KeyKind::Whole || are_labels(text.get(host_start..covered_end)?);
-        let port_proved = port == PORT_ABSENT || port != self.default_port_code(scheme);
-        (proved && port_proved).then_some(pattern)
+        // Only what the wildcard covers is still a stranger's.
+        let covered = text.get(host_start..host_end - len - 1)?;
+        (are_labels(covered) && self.is_port_written(scheme, port)).then_some(pattern)
+    }
+
+    /// Whether a browser writes this port.
+    #[inline]
+    fn is_port_written(&self, scheme: SchemeCode, port: PortCode) -> bool {
+        port == PORT_ABSENT || port != self.default_port_code(scheme)
     }
 
     #[inline]
@@ -226,7 +234,7 @@ impl OriginSet {
         Some((custom_code(place), scheme.len() + 3))
     }
 
-    /// The port that a browser would have left out.
+    /// The port that a browser leaves out.
     fn default_port_code(&self, scheme: SchemeCode) -> PortCode {
         let custom = |code: SchemeCode| {
             let name = self.custom_schemes.get(usize::from(code - CUSTOM_FIRST))?;
@@ -416,7 +424,7 @@ fn scheme_code(scheme: &str, custom_schemes: &[Box<[u8]>]) -> SchemeCode {
 }
 
 /// A host's only rule as a slot's payload, when it fits.
-fn in_slot((pattern, rule): (u32, &OriginRule), custom_schemes: &[Box<[u8]>]) -> Option<Payload> {
+fn in_slot(pattern: u32, rule: &OriginRule, custom_schemes: &[Box<[u8]>]) -> Option<Payload> {
     let tag_scheme = match &rule.scheme {
         SchemeRule::Http => HTTP,
         SchemeRule::Https => HTTPS,

@@ -163,11 +163,12 @@ impl SiteTable {
             .map(|(kind, host, _)| Key {
                 kind: *kind,
                 text: host.as_bytes(),
+                payload: None,
             })
             .collect();
         let table = HostTable::build(&keys, |indexes| {
             let (_, _, site) = &listed[indexes[0] as usize];
-            let reference = u32::try_from(*site).expect("fewer than 2^32 sites");
+            let reference = u32::try_from(*site).expect("fewer than 2^31 sites");
             Payload {
                 reference,
                 port: 0,
@@ -191,12 +192,14 @@ impl SiteTable {
         for (to, from) in lower.iter_mut().zip(host) {
             *to = from.to_ascii_lowercase();
         }
-        let site = self.table.walk(lower, 0, |met| {
-            // A leading dot leaves nothing under the wildcard.
-            let covers = met.kind == KeyKind::Whole || met.len + 1 < host.len();
-            covers.then_some(met.payload.reference as usize)
+        let site = self.table.find_whole(lower, 0).or_else(|| {
+            self.table.find_suffix(lower, 0, |len, payload| {
+                // A leading dot leaves nothing under the wildcard.
+                (len + 1 < host.len()).then_some(payload)
+            })
         });
-        site.or(self.default)
+        site.map(|payload| payload.reference as usize)
+            .or(self.default)
     }
 }
 

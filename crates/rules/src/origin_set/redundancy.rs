@@ -19,6 +19,13 @@ pub(crate) struct Redundant {
     pub(crate) by: u32,
 }
 
+/// Whether a covering pattern is looked for under the record's own host, or under a wider one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SameKey {
+    Yes,
+    No,
+}
+
 impl OriginSet {
     /// The patterns without which the set would allow the same origins, each with one that covers
     /// it. Removing all of them at once is safe. `patterns` are those the set was compiled from.
@@ -56,15 +63,27 @@ impl OriginSet {
     fn covered_rule(&self, pattern: u32, kind: KeyKind, rule: &OriginRule) -> Option<u32> {
         let mut own = Vec::with_capacity(2);
         push_records(pattern, rule, &self.custom_schemes, &mut own);
-        // Walked with a dot before it, a suffix pattern's own key is met like the shorter ones.
-        let dot = if kind == KeyKind::Suffix { "." } else { "" };
-        let text = format!("{dot}{}", rule.host);
+        // With a dot before it, a suffix pattern's own key is met like the shorter ones.
+        let text = match kind {
+            KeyKind::Whole => rule.host.to_string(),
+            KeyKind::Suffix => format!(".{}", rule.host),
+        };
+        let text = text.as_bytes();
         let mut by = None;
         for record in own {
-            let covering = self.table.walk(text.as_bytes(), 0, |met| {
-                let same_key = met.kind == kind && met.len == rule.host.len();
-                self.covering_record(met.payload, record, same_key)
-            });
+            let same_host = match kind {
+                KeyKind::Whole => self.table.find_whole(text, 0),
+                KeyKind::Suffix => None,
+            };
+            let covering = same_host
+                .and_then(|payload| self.covering_record(payload, record, SameKey::Yes))
+                .or_else(|| {
+                    self.table.find_suffix(text, 0, |len, payload| {
+                        let is_own = kind == KeyKind::Suffix && len == rule.host.len();
+                        let same_key = if is_own { SameKey::Yes } else { SameKey::No };
+                        self.covering_record(payload, record, same_key)
+                    })
+                });
             by = Some(covering?);
         }
         by
@@ -72,7 +91,7 @@ impl OriginSet {
 
     /// A pattern of this key that allows all that `record` does; on the record's own key, only one
     /// that is wider, or equal and earlier.
-    fn covering_record(&self, payload: Payload, record: Record, same_key: bool) -> Option<u32> {
+    fn covering_record(&self, payload: Payload, record: Record, same_key: SameKey) -> Option<u32> {
         let scheme = (record.scheme_and_port >> 32) as SchemeCode;
         let port = record.scheme_and_port as PortCode;
         if payload.tag & TAG_SCHEME != TAG_GROUP {
@@ -80,7 +99,9 @@ impl OriginSet {
             let any_port = payload.tag & TAG_PORT_ANY != 0;
             let wide_enough = port != PORT_ANY || any_port;
             let allows = || self.admit(payload, scheme, port);
-            return (!same_key && wide_enough).then(allows).flatten();
+            return (same_key == SameKey::No && wide_enough)
+                .then(allows)
+                .flatten();
         }
         let records = self.group(payload.reference);
         let at = |port, breadth| first_of(records, record_key(scheme, port), breadth);
@@ -89,7 +110,7 @@ impl OriginSet {
         {
             return Some(any.pattern);
         }
-        if !same_key {
+        if same_key == SameKey::No {
             return at(port, Breadth::Narrow).map(|own| own.pattern);
         }
         let covers = |other: &&Record| {
