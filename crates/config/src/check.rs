@@ -96,7 +96,8 @@ impl Checked {
 /// let plan = checked.plan.expect("the text is right");
 /// assert_eq!(plan.upstreams[0].port, 9000);
 ///
-/// let checked = corsair_config::check("site.toml", &text.replace("hosts", "host"), &corsair_config::NoFiles);
+/// let typo = text.replace("hosts", "host");
+/// let checked = corsair_config::check("site.toml", &typo, &corsair_config::NoFiles);
 /// assert!(checked.plan.is_none());
 /// assert_eq!(checked.diagnostics[0].remedy, "did you mean `hosts`?");
 /// ```

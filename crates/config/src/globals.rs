@@ -7,11 +7,11 @@ use corsair_http1::is_token;
 
 use crate::check::FileSource;
 use crate::diagnostic::Code;
-use crate::fields::{Fields, clip};
+use crate::fields::Fields;
 use crate::plan::{
     AdminPlan, CacheBudget, Driver, Limits, ListenerPlan, NODE_NAME_BYTES_MAX, NodePlan,
 };
-use crate::report::Report;
+use crate::report::{Report, clip};
 use crate::schema::contract;
 use crate::source_map::Span;
 

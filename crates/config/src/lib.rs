@@ -27,6 +27,7 @@ mod site;
 mod source_map;
 mod suggest;
 mod syntax;
+mod table;
 mod tree;
 mod upstream;
 

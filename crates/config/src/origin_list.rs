@@ -10,8 +10,8 @@ use corsair_rules::{Dialect, OriginPattern, PatternError};
 
 use crate::check::{FileError, FileSource};
 use crate::diagnostic::Code;
-use crate::fields::{Located, clip};
-use crate::report::Report;
+use crate::fields::Located;
+use crate::report::{Report, clip};
 use crate::source_map::Span;
 
 /// Largest list read, in bytes: a million patterns of ordinary length.
@@ -132,11 +132,11 @@ impl<'s> OriginLists<'s> {
 /// The line up to its comment.
 fn without_comment(line: &str) -> &str {
     let mut behind_blank = true;
-    for (at, byte) in line.bytes().enumerate() {
-        if byte == b'#' && behind_blank {
+    for (at, c) in line.char_indices() {
+        if c == '#' && behind_blank {
             return &line[..at];
         }
-        behind_blank = byte == b' ' || byte == b'\t';
+        behind_blank = is_blank(c);
     }
     line
 }

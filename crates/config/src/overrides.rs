@@ -7,8 +7,7 @@
 use std::sync::Arc;
 
 use crate::diagnostic::Code;
-use crate::fields::clip;
-use crate::report::Report;
+use crate::report::{Report, clip};
 use crate::schema::{Section, Shape};
 use crate::source_map::Span;
 use crate::tree::{Entry, Node, Value, parse_value};

@@ -192,7 +192,7 @@ pub(crate) fn show_duration(ms: u64) -> String {
 pub(crate) fn show_size(bytes: u64) -> String {
     SIZES
         .iter()
-        .find(|(_, unit)| bytes != 0 && bytes % unit == 0)
+        .find(|(_, unit)| bytes != 0 && bytes.is_multiple_of(*unit))
         .map_or_else(
             || "0B".to_owned(),
             |(name, unit)| format!("{}{name}", bytes / unit),

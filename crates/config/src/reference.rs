@@ -18,8 +18,8 @@ use crate::schema::{Absent, Key, Section, Shape, Status};
 pub fn reference() -> String {
     let mut out = String::from(
         "# Configuration reference\n\n\
-         Generated from the tables of `crates/config`; a test keeps it true. Examples with comments \
-         are the files beside this one.\n\n\
+         Generated from the tables of `crates/config`; a test keeps it true. Examples with \
+         comments are the files beside this one.\n\n\
          A configuration is TOML. Unknown keys are errors, and so are keys marked *not built yet*: \
          nothing is accepted and ignored. Durations are whole numbers with `ms`, `s`, `m`, `h` or \
          `d` (`\"1h30m\"`), sizes with `B`, `KiB` (1024) or `KB` (1000) and so on (`\"64MiB\"`), \

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use corsair_rules::Lint;
 
 use crate::diagnostic::{Code, Diagnostic, Severity, Snippet};
-use crate::fields::clip_to;
 use crate::source_map::{SourceMap, Span};
 
 /// Most errors listed; a file with more is no configuration, and the last one says how many more.
@@ -110,21 +109,22 @@ impl Report {
         });
     }
 
-    fn push(&mut self, problem: Problem) {
+    fn push(&mut self, mut problem: Problem) {
         let (count, max) = match problem.severity {
             Severity::Error => (&mut self.errors, ERRORS_MAX),
             Severity::Warning => (&mut self.warnings, WARNINGS_MAX),
         };
         *count += 1;
         if *count <= max {
-            let message = clip_to(&problem.message, SENTENCE_CHARS_MAX);
-            let remedy = clip_to(&problem.remedy, SENTENCE_CHARS_MAX);
-            self.problems.push(Problem {
-                message,
-                remedy,
-                ..problem
-            });
+            problem.message = clip_to(&problem.message, SENTENCE_CHARS_MAX);
+            problem.remedy = clip_to(&problem.remedy, SENTENCE_CHARS_MAX);
+            self.problems.push(problem);
         }
+    }
+
+    /// Whether a further error would not be listed: then its wording is not worth any time.
+    pub(crate) fn is_full(&self) -> bool {
+        self.errors > ERRORS_MAX
     }
 
     /// Whether anything reported so far forbids a plan.
@@ -166,13 +166,10 @@ impl Report {
             }
             diagnostics.push(self.diagnostic(problem));
         }
-        let hidden =
-            self.errors.saturating_sub(ERRORS_MAX) + self.warnings.saturating_sub(WARNINGS_MAX);
-        if hidden > 0
+        if (self.errors > ERRORS_MAX || self.warnings > WARNINGS_MAX)
             && let Some(last) = diagnostics.last_mut()
         {
-            last.message
-                .push_str(&format!("; {hidden} more problems are not shown"));
+            last.message.push_str("; more problems are not shown");
         }
         diagnostics
     }
@@ -195,4 +192,25 @@ impl Report {
             snippet: Snippet::of(&place, problem.at.end - problem.at.start),
         }
     }
+}
+
+/// A text of the file as part of a message: one line, of readable length.
+pub(crate) fn clip(text: &str) -> String {
+    clip_to(text, 80)
+}
+
+/// The same with another bound; control characters become escapes.
+fn clip_to(text: &str, chars_max: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(chars_max));
+    for c in text.chars().take(chars_max) {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    if text.chars().nth(chars_max).is_some() {
+        out.push('…');
+    }
+    out
 }

@@ -5,6 +5,7 @@
 //! with [`Status::NotBuilt`] and is refused by name; editing that one word turns it on.
 
 pub(crate) mod contract;
+mod site;
 
 /// Whether a key or word does what the contract says today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,12 +16,12 @@ use corsair_rules::{
 use crate::check::FileSource;
 use crate::cors;
 use crate::diagnostic::Code;
-use crate::fields::{Fields, Located, clip};
+use crate::fields::{Fields, Located};
 use crate::header_operations::{LocatedPolicy, read_header_policy};
 use crate::lifetimes::{default_policy, read_cache_policy};
 use crate::origin_list::OriginLists;
 use crate::plan::{CacheBudget, RoutePlan, SitePlan};
-use crate::report::Report;
+use crate::report::{Report, clip};
 use crate::source_map::Span;
 use crate::upstream::Upstreams;
 

@@ -17,8 +17,8 @@ use crate::source_map::Span;
 
 /// Most statements blanked out; what is still wrong then is told as the parser sees it.
 const ROUNDS_MAX: usize = 64;
-/// Bytes parsed at most, over all rounds; keeps the time linear for large texts.
-const BYTES_PARSED_MAX: usize = 64 << 20;
+/// Bytes parsed again at most, over all rounds; keeps the time linear for large texts.
+const BYTES_PARSED_MAX: usize = 4 << 20;
 
 /// What remains of a document when everything that is not TOML is told and taken out.
 pub(crate) struct Sound<'t> {
@@ -45,8 +45,12 @@ impl<'t> Sound<'t> {
                     sound.blank(fault.region);
                 }
                 Some(_) | None => {
+                    let lines = Lines::of(&sound.text);
                     for error in &errors {
-                        tell(&sound.text, base, error, report);
+                        if report.is_full() {
+                            break;
+                        }
+                        tell(&lines, base, error, report);
                     }
                     break;
                 }
@@ -275,16 +279,15 @@ impl<'t> Lines<'t> {
     }
 }
 
-fn tell(text: &str, base: usize, error: &toml::de::Error, report: &mut Report) {
+fn tell(lines: &Lines<'_>, base: usize, error: &toml::de::Error, report: &mut Report) {
     let range = error.span().unwrap_or(0..0);
     let at = Span {
         start: base + range.start,
         end: base + range.end.max(range.start),
     };
-    let raw = text.get(range.clone()).unwrap_or("").trim();
+    let raw = lines.text.get(range.clone()).unwrap_or("").trim();
     let message = error.message();
     if message == "duplicate key" {
-        let lines = Lines::of(text);
         let remedy = if lines.is_header(lines.at(range.start)) {
             "write one section; several of one kind have double brackets, such as [[site]]"
         } else {
@@ -310,7 +313,7 @@ fn remedy(message: &str, raw: &str) -> String {
         return if raw.is_empty() {
             "write a value behind the `=`; strings are written in quotes: `key = \"value\"`".into()
         } else {
-            format!("write strings in quotes: \"{}\"", crate::fields::clip(raw))
+            format!("write strings in quotes: \"{}\"", crate::report::clip(raw))
         };
     }
     let remedies = [

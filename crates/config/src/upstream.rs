@@ -4,27 +4,34 @@
 //! URL are refused rather than dropped. Never resolves a name.
 
 use core::net::Ipv6Addr;
+use std::collections::HashMap;
 
 use corsair_rules::host_name::check_host;
 
 use crate::diagnostic::Code;
-use crate::fields::{Fields, Located, clip};
+use crate::fields::{Fields, Located};
 use crate::globals::{is_name, millis};
 use crate::plan::{HostMode, Scheme, UpstreamPlan};
-use crate::report::Report;
+use crate::report::{Report, clip};
 use crate::source_map::Span;
 use crate::suggest::closest;
+
+/// Most names a "did you mean" looks at; nobody's typing slip is worth comparing more.
+const CANDIDATES_MAX: usize = 1_000;
+/// Most names listed when nothing is near.
+const LISTED_MAX: usize = 8;
 
 /// The upstreams as far as they can be read, and what refers to them.
 pub(crate) struct Upstreams {
     plans: Vec<UpstreamPlan>,
-    /// Every name that was declared, its place, and whether a site uses it. An upstream whose
-    /// server is wrong keeps its name, so that its sites are not told it does not exist.
-    names: Vec<Declared>,
+    /// One for each plan. An upstream whose server is wrong keeps its name, so that its sites are
+    /// not told it does not exist.
+    declared: Vec<Declared>,
+    /// The first declaration of each name.
+    by_name: HashMap<String, usize>,
 }
 
 struct Declared {
-    name: String,
     at: Span,
     is_used: bool,
 }
@@ -33,7 +40,8 @@ impl Upstreams {
     pub(crate) fn read(root: &Fields<'_>, report: &mut Report) -> Self {
         let mut upstreams = Self {
             plans: Vec::new(),
-            names: Vec::new(),
+            declared: Vec::new(),
+            by_name: HashMap::new(),
         };
         for fields in root.sections("upstream").unwrap_or_default() {
             let name = upstreams.declare(fields, report);
@@ -58,17 +66,17 @@ impl Upstreams {
         upstreams
     }
 
-    /// Takes down the name; every section has one entry, in order, so indexes agree.
+    /// Takes down the name and its place.
     fn declare(&mut self, fields: &Fields<'_>, report: &mut Report) -> String {
+        let index = self.declared.len();
         let Some(Located { value: name, at }) = fields.text("name") else {
-            let nameless = Declared {
-                name: String::new(),
+            self.declared.push(Declared {
                 at: fields.at,
                 is_used: true,
-            };
-            self.names.push(nameless);
+            });
             return String::new();
         };
+        self.declared.push(Declared { at, is_used: false });
         if !is_name(name) {
             let message = format!("`upstream.name`: `{}` is no name", clip(name));
             report.add(
@@ -78,11 +86,8 @@ impl Upstreams {
                 "use letters, digits and `-._`, at most 64",
             );
         }
-        let first = self.names.iter().find(|declared| declared.name == name);
-        // A second one of the name is wrong as it is; that nobody uses it is no news.
-        let is_used = first.is_some();
-        if let Some(first) = first {
-            let place = report.place(first.at);
+        if let Some(first) = self.by_name.get(name) {
+            let place = report.place(self.declared[*first].at);
             let message = format!(
                 "upstream `{}` is declared a second time, first at {place}",
                 clip(name)
@@ -93,58 +98,58 @@ impl Upstreams {
                 message,
                 "give each upstream its own name",
             );
+        } else {
+            self.by_name.insert(name.to_owned(), index);
         }
-        self.names.push(Declared {
-            name: name.to_owned(),
-            at,
-            is_used,
-        });
         name.to_owned()
     }
 
     /// The index of an upstream that a site or route refers to.
     pub(crate) fn find(&mut self, name: Located<&str>, report: &mut Report) -> Option<usize> {
-        let found = self
-            .names
-            .iter_mut()
-            .enumerate()
-            .find(|(_, known)| known.name == name.value);
-        if let Some((index, known)) = found {
-            known.is_used = true;
-            return Some(index);
+        if let Some(index) = self.by_name.get(name.value) {
+            self.declared[*index].is_used = true;
+            return Some(*index);
         }
-        let known = self
-            .names
-            .iter()
-            .map(|known| known.name.as_str())
-            .filter(|n| !n.is_empty());
-        let remedy = match closest(name.value, known.clone()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if name.value.contains("://") => {
-                "declare the server under [[upstream]] and write that upstream's name here".into()
-            }
-            None => {
-                let names: Vec<String> = known.map(clip).collect();
-                match names.is_empty() {
-                    true => "declare it: `[[upstream]]` with `name` and `servers`".to_owned(),
-                    false => format!("the upstreams are {}", names.join(", ")),
-                }
-            }
-        };
-        let message = format!("there is no upstream `{}`", clip(name.value));
-        report.add_absence(Code::UnknownUpstream, name.at, message, remedy);
+        // That there is none, or none that can be read, was told.
+        if !self.by_name.is_empty() && !report.is_full() {
+            let message = format!("there is no upstream `{}`", clip(name.value));
+            let remedy = self.reference_remedy(name.value);
+            report.add_absence(Code::UnknownUpstream, name.at, message, remedy);
+        }
         None
+    }
+
+    fn reference_remedy(&self, name: &str) -> String {
+        let known = self
+            .plans
+            .iter()
+            .map(|plan| plan.name.as_str())
+            .filter(|n| !n.is_empty());
+        if let Some(near) = closest(name, known.clone().take(CANDIDATES_MAX)) {
+            return format!("did you mean `{}`?", clip(near));
+        }
+        if name.contains("://") {
+            return "declare the server under [[upstream]] and write its name here".to_owned();
+        }
+        let listed: Vec<String> = known.clone().take(LISTED_MAX).map(clip).collect();
+        let more = if known.count() > LISTED_MAX {
+            " and others"
+        } else {
+            ""
+        };
+        format!("the upstreams are {}{more}", listed.join(", "))
     }
 
     /// Warns of what nobody refers to, and gives the plans.
     pub(crate) fn finish(self, report: &mut Report) -> Vec<UpstreamPlan> {
-        for unused in self.names.iter().filter(|declared| !declared.is_used) {
-            report.add_absence(
-                Code::UnusedUpstream,
-                unused.at,
-                format!("no site uses the upstream `{}`", clip(&unused.name)),
-                "refer to it by `upstream = …` in a site or route, or remove it",
-            );
+        // What an error hides may well be a reference.
+        if !report.has_errors() {
+            let both = self.declared.iter().zip(&self.plans);
+            for (declared, plan) in both.filter(|(declared, _)| !declared.is_used) {
+                let message = format!("no site uses the upstream `{}`", clip(&plan.name));
+                let remedy = "refer to it by `upstream = …` in a site or route, or remove it";
+                report.add(Code::UnusedUpstream, declared.at, message, remedy);
+            }
         }
         self.plans
     }

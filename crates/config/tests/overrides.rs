@@ -15,8 +15,11 @@ hosts = ["*"]
 upstream = "u"
 "#;
 
+/// A part of the plan's debug text, or parts of message and remedy.
+type Expected = Result<&'static str, (&'static str, &'static str)>;
+
 /// What the plan's debug text holds afterwards, or the one error's message and remedy.
-fn check(arguments: &[&str], expected: Result<&str, (&str, &str)>) {
+fn check(arguments: &[&str], expected: Expected) {
     let checked = check_with("a.toml", BASE, arguments, &NoFiles);
     match (expected, &checked.plan) {
         (Ok(text), Some(plan)) => {
@@ -44,7 +47,7 @@ fn check(arguments: &[&str], expected: Result<&str, (&str, &str)>) {
 #[test]
 fn arguments_change_single_values() {
     #[rustfmt::skip]
-    let rows: &[(&[&str], Result<&str, (&str, &str)>)] = &[
+    let rows: &[(&[&str], Expected)] = &[
         (&["node.name=edge-1"], Ok("name: \"edge-1\"")),
         (&["node.name=\"edge-2\""], Ok("name: \"edge-2\"")),
         (&["node.workers=3"], Ok("workers: Some(3)")),
@@ -53,7 +56,7 @@ fn arguments_change_single_values() {
         (&["upstream.host=server"], Ok("host_mode: Server")),
         (&["upstream.0.host=server"], Ok("host_mode: Server")),
         (&["upstream.servers=[\"http://127.0.0.1:9009\"]"], Ok("port: 9009")),
-        (&["site.hosts=[\"a.example\", \"b.example\"]"], Ok("hosts: [\"a.example\", \"b.example\"]")),
+        (&["site.hosts=[\"a.example\", \"*\"]"], Ok("hosts: [\"a.example\", \"*\"]")),
         (&["site.cache.ttl=90s"], Ok("ttl: 90s")),
         (&["site.route.path=/x", "site.route.cache.ttl=91s"], Ok("ttl: 91s")),
         (&[" node.workers =5"], Ok("workers: Some(5)")),

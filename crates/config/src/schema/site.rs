@@ -1,0 +1,370 @@
+//! The keys of the contract below `[[site]]`: the part of the table that describes what is served.
+
+use super::contract::{LIFETIME_MAX, TIB, key, later, seconds, texts, word};
+use super::{Absent, Section, Shape, Status};
+use Absent::{Means, Refused, Told};
+use Status::{NotBuilt, Works};
+
+pub(crate) static SITE: Section = Section {
+    path: "site",
+    doc: "What is served under a set of hosts; at least one.",
+    keys: &[
+        key(
+            "hosts",
+            texts(10_000),
+            Refused,
+            "Host names without port; `*.` covers whole labels below, `*` is the default site.",
+        ),
+        key("upstream", Shape::Text, Refused, "Name of the upstream."),
+        key(
+            "cache",
+            Shape::Section(&SITE_CACHE),
+            Told("every key's default"),
+            "How long responses are stored.",
+        ),
+        key(
+            "cors",
+            Shape::SectionOrSections(&SITE_CORS),
+            Told("the upstream's own CORS passes through"),
+            "Which Web origins may read responses; the first policy that passes decides.",
+        ),
+        key(
+            "header",
+            Shape::Sections(&SITE_HEADER),
+            Told("no operations"),
+            "Response header operations.",
+        ),
+        key(
+            "route",
+            Shape::Sections(&SITE_ROUTE),
+            Told("the site's settings for every path"),
+            "Settings for some paths.",
+        ),
+    ],
+};
+
+pub(crate) static SITE_CACHE: Section = Section {
+    path: "site.cache",
+    doc: "How long responses are stored; a route takes over each key it does not set.",
+    keys: &[
+        key(
+            "ttl",
+            seconds(LIFETIME_MAX),
+            Means("0s"),
+            "Freshness lifetime when the upstream says nothing.",
+        ),
+        key(
+            "status_ttl",
+            Shape::StatusDurations {
+                max_ms: LIFETIME_MAX,
+            },
+            Told("no status has its own"),
+            "Freshness lifetime by status code when the upstream says nothing.",
+        ),
+        key(
+            "override_ttl",
+            seconds(LIFETIME_MAX),
+            Told("the upstream's lifetime counts"),
+            "Freshness lifetime whatever the upstream says.",
+        ),
+        key(
+            "heuristic",
+            Shape::Flag,
+            Means("false"),
+            "Whether Last-Modified gives a lifetime when nothing else does (RFC 9111 §4.2.2).",
+        ),
+        key(
+            "stale_while_revalidate",
+            seconds(LIFETIME_MAX),
+            Means("0s"),
+            "How long past its lifetime a response is served while fetched anew (RFC 5861 §3).",
+        ),
+        key(
+            "stale_if_error",
+            seconds(LIFETIME_MAX),
+            Means("0s"),
+            "How long past its lifetime a response stands in for a failing upstream (RFC 5861).",
+        ),
+        later(
+            "set_cookie",
+            Shape::Word(&[
+                word("bypass", Works),
+                word("strip", NotBuilt),
+                word("store", NotBuilt),
+            ]),
+            Means("bypass"),
+            "What becomes of responses with Set-Cookie.",
+        ),
+        later(
+            "key",
+            Shape::Later("{ query = \"all\" }"),
+            Told("the whole URL"),
+            "What of the URL makes the cache key.",
+        ),
+        key(
+            "max_object",
+            Shape::Size {
+                min: 1,
+                max: 4 * TIB,
+            },
+            Means("64MiB"),
+            "Longest body that is stored, at most two fifths of the store; others are passed on.",
+        ),
+    ],
+};
+
+pub(crate) static SITE_CORS: Section = Section {
+    path: "site.cors",
+    doc: "Which Web origins may read responses, in place of the upstream's own CORS.",
+    keys: &[
+        key(
+            "origins",
+            texts(1_000_000),
+            Told("only those of origins_file"),
+            "Origin patterns: `https://a.example`, `https://*.a.example`, `http://localhost:*`.",
+        ),
+        key(
+            "origins_file",
+            Shape::Text,
+            Told("only those of origins"),
+            "File with one more pattern a line; `#` begins a comment.",
+        ),
+        key(
+            "validate",
+            Shape::Flag,
+            Means("true"),
+            "Whether the request's Origin is compared; false always sends the one value given.",
+        ),
+        key(
+            "credentials",
+            Shape::Flag,
+            Means("false"),
+            "Whether credentialed requests may read responses.",
+        ),
+        key(
+            "methods",
+            texts(64),
+            Told("GET, HEAD and POST"),
+            "Methods a preflight grants; `*` is any.",
+        ),
+        key(
+            "request_headers",
+            texts(1_000),
+            Told("none beyond those that need no preflight"),
+            "Request headers a preflight grants; `*` is any but Authorization.",
+        ),
+        key(
+            "expose",
+            texts(1_000),
+            Told("none"),
+            "Response headers that scripts may read.",
+        ),
+        key(
+            "max_age",
+            seconds(LIFETIME_MAX),
+            Told("the browser's own, 5s"),
+            "How long a browser may keep the answer to a preflight.",
+        ),
+        key(
+            "upstream",
+            Shape::Word(&[
+                word("override", Works),
+                word("passthrough", NotBuilt),
+                word("duplicate", NotBuilt),
+            ]),
+            Means("override"),
+            "What becomes of the upstream's own CORS headers.",
+        ),
+        later(
+            "private_network",
+            Shape::Flag,
+            Means("false"),
+            "Whether preflights for private networks are granted.",
+        ),
+        later(
+            "timing",
+            Shape::Flag,
+            Means("false"),
+            "Whether Timing-Allow-Origin goes to the same audience.",
+        ),
+        later(
+            "resource_policy",
+            Shape::Text,
+            Told("no header"),
+            "Value of Cross-Origin-Resource-Policy.",
+        ),
+        later(
+            "shadow",
+            Shape::Flag,
+            Means("false"),
+            "Evaluate and count, do not apply.",
+        ),
+        later(
+            "refused_preflight_status",
+            Shape::Count { min: 204, max: 403 },
+            Means("204"),
+            "Status of a refused preflight: 204 or 403.",
+        ),
+        later(
+            "when",
+            Shape::Section(&CORS_WHEN),
+            Told("every response"),
+            "Which responses the policy is for.",
+        ),
+        later(
+            "dialect",
+            Shape::Word(&[word("native", Works), word("s3", NotBuilt)]),
+            Means("native"),
+            "Grammar of the patterns.",
+        ),
+    ],
+};
+
+pub(crate) static CORS_WHEN: Section = Section {
+    path: "site.cors.when",
+    doc: "Which responses the policy is for.",
+    keys: &[later(
+        "content_type",
+        texts(64),
+        Told("any"),
+        "Content types, such as `font/*`.",
+    )],
+};
+
+pub(crate) static SITE_HEADER: Section = Section {
+    path: "site.header",
+    doc: "A response header operation; they run in the order of the file, before CORS.",
+    keys: &[
+        key(
+            "op",
+            Shape::Word(&[
+                word("set", Works),
+                word("add", Works),
+                word("append", Works),
+                word("merge", NotBuilt),
+                word("default", Works),
+                word("remove", Works),
+                word("replace", NotBuilt),
+            ]),
+            Refused,
+            "`set` and `default` give a line, `add` one more, `append` a list member.",
+        ),
+        key(
+            "name",
+            Shape::Text,
+            Refused,
+            "Header name; for `remove` it may end in `*`.",
+        ),
+        key(
+            "value",
+            Shape::Text,
+            Told("needed by every op but remove"),
+            "The header value.",
+        ),
+        later(
+            "pattern",
+            Shape::Text,
+            Told("none"),
+            "What `replace` looks for.",
+        ),
+        key(
+            "when",
+            Shape::Section(&HEADER_WHEN),
+            Told("every response"),
+            "Which responses the operation is for.",
+        ),
+        later(
+            "validate_origin",
+            Shape::Flag,
+            Means("false"),
+            "Seed form: compare the request's Origin.",
+        ),
+        later(
+            "allow_duplicates",
+            Shape::Flag,
+            Means("false"),
+            "Seed form: keep the upstream's line too.",
+        ),
+        later(
+            "dialect",
+            Shape::Text,
+            Means("native"),
+            "Seed form: grammar of the value.",
+        ),
+    ],
+};
+
+pub(crate) static HEADER_WHEN: Section = Section {
+    path: "site.header.when",
+    doc: "Which responses the operation is for: all conditions hold, of several values one does.",
+    keys: &[
+        key(
+            "status",
+            texts(64),
+            Told("any"),
+            "Status codes, such as `404` or `2xx`.",
+        ),
+        key("methods", texts(64), Told("any"), "Request methods."),
+        key(
+            "path",
+            texts(64),
+            Told("any"),
+            "Path patterns, as routes have them.",
+        ),
+        key(
+            "content_type",
+            texts(64),
+            Told("any"),
+            "Content types, such as `text/html`.",
+        ),
+        key(
+            "request_header",
+            texts(64),
+            Told("any"),
+            "`Name` for a header that is there, `Name: value` for its value, `*` for any text.",
+        ),
+    ],
+};
+
+pub(crate) static SITE_ROUTE: Section = Section {
+    path: "site.route",
+    doc: "Settings for some paths; the most specific pattern wins.",
+    keys: &[
+        key(
+            "path",
+            Shape::Text,
+            Refused,
+            "`/a/b` exactly; `*` within a segment, `**` any rest.",
+        ),
+        key(
+            "methods",
+            texts(64),
+            Told("every method"),
+            "Request methods the route is for.",
+        ),
+        key(
+            "upstream",
+            Shape::Text,
+            Told("the site's"),
+            "Name of the upstream.",
+        ),
+        key(
+            "cache",
+            Shape::Section(&SITE_CACHE),
+            Told("the site's, key by key"),
+            "How long responses are stored.",
+        ),
+        key(
+            "cors",
+            Shape::SectionOrSections(&SITE_CORS),
+            Told("the site's"),
+            "CORS in place of the site's as a whole; `[]` is none.",
+        ),
+        key(
+            "header",
+            Shape::Sections(&SITE_HEADER),
+            Told("the site's"),
+            "Operations in place of the site's as a whole; `[]` is none.",
+        ),
+    ],
+};
