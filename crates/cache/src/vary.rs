@@ -228,12 +228,15 @@ fn emit_known(
         return true;
     }
     let lines = request.fields_named(field);
-    match field {
-        KnownField::AcceptEncoding | KnownField::AcceptLanguage => {
-            emit_joined(lines.flat_map(list_members), sink, emit_lowercase)
-        }
-        _ if field.flags().list() => emit_joined(lines.flat_map(list_members), sink, emit_as_is),
-        _ => emit_joined(lines, sink, emit_as_is),
+    if matches!(
+        field,
+        KnownField::AcceptEncoding | KnownField::AcceptLanguage
+    ) {
+        emit_joined(lines.flat_map(list_members), sink, emit_lowercase)
+    } else if field.flags().list() {
+        emit_joined(lines.flat_map(list_members), sink, emit_as_is)
+    } else {
+        emit_joined(lines, sink, emit_as_is)
     }
 }
 
