@@ -68,10 +68,13 @@ pub(crate) fn read_policies(
 
 fn tell(problem: &PolicyProblem, places: &[Places<'_, '_>], report: &mut Report) {
     let place = &places[problem.policy];
-    let remedy = match &problem.lint {
-        Lint::NoOrigins {} if place.origins_missing => return,
-        Lint::MalformedOrigin { text, fault } => Some(pattern_remedy(text, fault)),
-        _ => None,
+    if place.origins_missing && matches!(problem.lint, Lint::NoOrigins {}) {
+        return;
+    }
+    let remedy = if let Lint::MalformedOrigin { text, fault } = &problem.lint {
+        Some(pattern_remedy(text, fault))
+    } else {
+        None
     };
     report.add_lint(place.of(problem.place), &problem.lint, remedy);
 }

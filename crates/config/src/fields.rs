@@ -26,7 +26,7 @@ pub(crate) enum Item<'t> {
     Number(u64),
     Word(&'static str),
     Texts(Vec<Located<&'t str>>),
-    StatusDurations(Vec<(Located<u16>, u64)>),
+    StatusDurations(Vec<(u16, u64)>),
     Sections(Vec<Fields<'t>>),
     /// Written, and already reported.
     Wrong,
@@ -78,32 +78,30 @@ impl<'t> Fields<'t> {
 
     /// A string.
     pub(crate) fn text(&self, name: &str) -> Option<Located<&'t str>> {
-        match self.item(name)? {
-            Located {
-                value: Item::Text(text),
-                at,
-            } => Some(Located {
-                value: text,
-                at: *at,
-            }),
-            _ => None,
-        }
+        let item = self.item(name)?;
+        let Item::Text(text) = item.value else {
+            return None;
+        };
+        Some(Located {
+            value: text,
+            at: item.at,
+        })
     }
 
     /// `true` or `false`.
     pub(crate) fn flag(&self, name: &str) -> Option<bool> {
-        match self.item(name)?.value {
-            Item::Flag(flag) => Some(flag),
-            _ => None,
-        }
+        let Item::Flag(flag) = self.item(name)?.value else {
+            return None;
+        };
+        Some(flag)
     }
 
     /// A count, milliseconds, bytes or bytes a second.
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
-        match self.item(name)?.value {
-            Item::Number(number) => Some(number),
-            _ => None,
-        }
+        let Item::Number(number) = self.item(name)?.value else {
+            return None;
+        };
+        Some(number)
     }
 
     /// The same, or the default that the schema has for it.
@@ -118,33 +116,27 @@ impl<'t> Fields<'t> {
     }
 
     /// One of the words of the schema.
-    pub(crate) fn word(&self, name: &str) -> Option<Located<&'static str>> {
-        match self.item(name)? {
-            Located {
-                value: Item::Word(word),
-                at,
-            } => Some(Located {
-                value: word,
-                at: *at,
-            }),
-            _ => None,
-        }
+    pub(crate) fn word(&self, name: &str) -> Option<&'static str> {
+        let Item::Word(word) = self.item(name)?.value else {
+            return None;
+        };
+        Some(word)
     }
 
     /// An array of strings.
     pub(crate) fn texts(&self, name: &str) -> Option<&[Located<&'t str>]> {
-        match &self.item(name)?.value {
-            Item::Texts(texts) => Some(texts),
-            _ => None,
-        }
+        let Item::Texts(texts) = &self.item(name)?.value else {
+            return None;
+        };
+        Some(texts)
     }
 
     /// A table of durations by status code, in milliseconds.
-    pub(crate) fn status_durations(&self, name: &str) -> Option<&[(Located<u16>, u64)]> {
-        match &self.item(name)?.value {
-            Item::StatusDurations(pairs) => Some(pairs),
-            _ => None,
-        }
+    pub(crate) fn status_durations(&self, name: &str) -> Option<&[(u16, u64)]> {
+        let Item::StatusDurations(pairs) = &self.item(name)?.value else {
+            return None;
+        };
+        Some(pairs)
     }
 
     /// A table.
@@ -154,10 +146,10 @@ impl<'t> Fields<'t> {
 
     /// An array of tables; a single table where the schema allows either is an array of one.
     pub(crate) fn sections(&self, name: &str) -> Option<&[Fields<'t>]> {
-        match &self.item(name)?.value {
-            Item::Sections(sections) => Some(sections),
-            _ => None,
-        }
+        let Item::Sections(sections) = &self.item(name)?.value else {
+            return None;
+        };
+        Some(sections)
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn read_node(
         }
         None => default_name(files),
     };
-    let driver = match node.word("driver").map(|word| word.value) {
+    let driver = match node.word("driver") {
         Some("io_uring") => Driver::IoUring,
         Some("epoll") => Driver::Epoll,
         _ => Driver::Auto,

@@ -82,7 +82,7 @@ fn span_of(fields: &Fields<'_>, place: OpPlace, lint: &Lint) -> Span {
 }
 
 fn read_operation(fields: &Fields<'_>) -> Option<HeaderOpSpec> {
-    let op = match fields.word("op")?.value {
+    let op = match fields.word("op")? {
         "set" => HeaderOp::Set,
         "add" => HeaderOp::Add,
         "append" => HeaderOp::Append,

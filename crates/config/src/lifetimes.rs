@@ -25,7 +25,7 @@ pub(crate) fn read_cache_policy(
     if let Some(pairs) = fields.status_durations("status_ttl") {
         policy.status_ttl = pairs
             .iter()
-            .map(|(status, ms)| (status.value, Duration::from_millis(*ms)))
+            .map(|(status, ms)| (*status, Duration::from_millis(*ms)))
             .collect();
     }
     if let Some(ttl) = millis("override_ttl") {

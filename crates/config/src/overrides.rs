@@ -105,7 +105,7 @@ fn put(
         entry.key_at = key_at;
         return Ok(());
     }
-    match (&mut entry.node.value, inner(shape)) {
+    match (&mut entry.node.value, shape.and_then(Shape::section)) {
         (Value::Table(inner_table), section) => put(inner_table, section, change, depth + 1),
         (Value::List(list), Some(section)) => put_element(list, section, change, depth + 1),
         (other, _) => Err(Problem {
@@ -163,17 +163,9 @@ fn put_element(
 
 /// What a key that is not there holds before something is put into it.
 fn empty(shape: Option<Shape>) -> Value {
-    match shape {
-        Some(Shape::Sections(_)) => Value::List(Vec::new()),
-        _ => Value::Table(Vec::new()),
-    }
-}
-
-fn inner(shape: Option<Shape>) -> Option<&'static Section> {
-    match shape? {
-        Shape::Section(section) | Shape::Sections(section) | Shape::SectionOrSections(section) => {
-            Some(section)
-        }
-        _ => None,
+    if let Some(Shape::Sections(_)) = shape {
+        Value::List(Vec::new())
+    } else {
+        Value::Table(Vec::new())
     }
 }

@@ -83,9 +83,11 @@ impl Report {
             corsair_rules::Severity::Error => Severity::Error,
             corsair_rules::Severity::Warning => Severity::Warning,
         };
-        let kind = match lint {
-            Lint::NoOrigins {} | Lint::MissingValue { .. } => Kind::Absence,
-            _ => Kind::Other,
+        let is_absence = matches!(lint, Lint::NoOrigins {} | Lint::MissingValue { .. });
+        let kind = if is_absence {
+            Kind::Absence
+        } else {
+            Kind::Other
         };
         self.push(Problem {
             code: lint.code(),

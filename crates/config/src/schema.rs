@@ -96,6 +96,25 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// The keys of a table, or of each in an array of tables.
+    pub(crate) const fn section(self) -> Option<&'static Section> {
+        match self {
+            Self::Section(inner) | Self::Sections(inner) | Self::SectionOrSections(inner) => {
+                Some(inner)
+            }
+            Self::Text
+            | Self::Flag
+            | Self::Count { .. }
+            | Self::Duration { .. }
+            | Self::Size { .. }
+            | Self::Rate { .. }
+            | Self::Word(_)
+            | Self::Texts { .. }
+            | Self::StatusDurations { .. }
+            | Self::Later(_) => None,
+        }
+    }
+
     /// What to write, for messages: `a duration such as "10s"`.
     pub(crate) fn wanted(self) -> &'static str {
         match self {
@@ -181,10 +200,9 @@ impl Section {
     fn is_repeated(&'static self) -> bool {
         let mut repeated = false;
         Self::root().visit(&mut |parent| {
-            repeated |= parent.keys.iter().any(|key| match key.shape {
-                Shape::Sections(inner) => inner.path == self.path,
-                _ => false,
-            });
+            let repeats =
+                |key: &Key| matches!(key.shape, Shape::Sections(inner) if inner.path == self.path);
+            repeated |= parent.keys.iter().any(repeats);
         });
         repeated
     }
@@ -192,22 +210,8 @@ impl Section {
     /// Calls `each` with this section and every section below it, parents first.
     pub fn visit(&'static self, each: &mut impl FnMut(&'static Self)) {
         each(self);
-        for key in self.keys {
-            match key.shape {
-                Shape::Section(inner)
-                | Shape::Sections(inner)
-                | Shape::SectionOrSections(inner) => inner.visit(each),
-                Shape::Text
-                | Shape::Flag
-                | Shape::Count { .. }
-                | Shape::Duration { .. }
-                | Shape::Size { .. }
-                | Shape::Rate { .. }
-                | Shape::Word(_)
-                | Shape::Texts { .. }
-                | Shape::StatusDurations { .. }
-                | Shape::Later(_) => {}
-            }
+        for inner in self.keys.iter().filter_map(|key| key.shape.section()) {
+            inner.visit(each);
         }
     }
 }

@@ -100,15 +100,15 @@ fn tell_missing(
     at: Span,
     report: &mut Report,
 ) {
-    let (message, remedy) = match key.shape {
-        Shape::Sections(_) => (
-            format!("there is no [[{}]]", join(label, key.name)),
-            format!("add `[[{}]]`: {}", join(label, key.name), key.doc),
-        ),
-        _ => (
-            format!("{} has no `{}`", shown(section, label), key.name),
-            format!("add `{} = …`: {}", key.name, key.doc),
-        ),
+    let (message, remedy) = if let Shape::Sections(_) = key.shape {
+        let name = join(label, key.name);
+        (
+            format!("there is no [[{name}]]"),
+            format!("add `[[{name}]]`: {}", key.doc),
+        )
+    } else {
+        let message = format!("{} has no `{}`", shown(section, label), key.name);
+        (message, format!("add `{} = …`: {}", key.name, key.doc))
     };
     report.add_absence(Code::MissingKey, at, message, remedy);
 }
@@ -393,13 +393,7 @@ fn read_status_durations<'t>(
             step_ms: 1_000,
         };
         if let Item::Number(ms) = read_value(shape, &inner, &entry.node, report) {
-            pairs.push((
-                Located {
-                    value: status,
-                    at: entry.key_at,
-                },
-                ms,
-            ));
+            pairs.push((status, ms));
         }
     }
     if pairs.len() == entries.len() {

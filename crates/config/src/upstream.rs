@@ -208,60 +208,39 @@ struct Wrong {
     remedy: String,
 }
 
-fn read_server(url: &str) -> Result<Server, Wrong> {
-    let wrong = |offset, message: String, remedy: String| {
-        Err(Wrong {
+impl Wrong {
+    fn url(offset: usize, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
             code: Code::BadUrl,
             offset,
-            message,
-            remedy,
-        })
-    };
-    let Some((scheme, rest)) = url.split_once("://") else {
-        let remedy = match split_authority(url) {
-            Some(_) => format!("write \"http://{url}\""),
-            None => "write it as \"http://host:port\"".to_owned(),
-        };
-        return wrong(0, format!("`{}` has no scheme", clip(url)), remedy);
-    };
-    match scheme {
-        "http" => {}
-        "https" => {
-            return Err(Wrong {
-                code: Code::NotBuilt,
-                offset: 0,
-                message: "https to upstreams is part of the contract but not built yet".to_owned(),
-                remedy: "write an http:// server".to_owned(),
-            });
-        }
-        _ => {
-            let message = format!("`{}` is no scheme an upstream can have", clip(scheme));
-            return wrong(0, message, "write \"http://host:port\"".to_owned());
+            message: message.into(),
+            remedy: remedy.into(),
         }
     }
-    let start = "http://".len();
+}
+
+fn read_server(url: &str) -> Result<Server, Wrong> {
+    let rest = without_scheme(url)?;
+    let start = url.len() - rest.len();
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
     if !tail.is_empty() && tail != "/" {
         let message = format!("`{}` has a path, which would not be used", clip(url));
-        return wrong(
-            start + end,
-            message,
-            format!("write \"http://{}\"", clip(authority)),
-        );
+        let remedy = format!("write \"http://{}\"", clip(authority));
+        return Err(Wrong::url(start + end, message, remedy));
     }
-    if let Some(user) = authority.find('@') {
-        let message = "the URL of an upstream cannot hold a user name".to_owned();
-        return wrong(
+    if let Some((_, host)) = authority.split_once('@') {
+        let message = "the URL of an upstream cannot hold a user name";
+        return Err(Wrong::url(
             start,
             message,
-            format!("write \"http://{}\"", clip(&authority[user + 1..])),
-        );
+            format!("write \"http://{}\"", clip(host)),
+        ));
     }
     let Some((host, port)) = split_authority(authority).filter(|(_, port)| *port != Some(0)) else {
         let message = format!("`{}` is no host with a port", clip(authority));
         let remedy = "write \"http://127.0.0.1:9000\", \"http://[::1]:9000\" or a host name";
-        return wrong(start, message, remedy.to_owned());
+        return Err(Wrong::url(start, message, remedy));
     };
     let port = port.unwrap_or(80);
     let authority = if port == 80 {
@@ -278,6 +257,31 @@ fn read_server(url: &str) -> Result<Server, Wrong> {
         port,
         authority,
     })
+}
+
+/// What stands behind `http://`, the one scheme there is.
+fn without_scheme(url: &str) -> Result<&str, Wrong> {
+    match url.split_once("://") {
+        Some(("http", rest)) => Ok(rest),
+        Some(("https", _)) => Err(Wrong {
+            code: Code::NotBuilt,
+            offset: 0,
+            message: "https to upstreams is part of the contract but not built yet".to_owned(),
+            remedy: "write an http:// server".to_owned(),
+        }),
+        Some((scheme, _)) => {
+            let message = format!("`{}` is no scheme an upstream can have", clip(scheme));
+            Err(Wrong::url(0, message, "write \"http://host:port\""))
+        }
+        None => {
+            let message = format!("`{}` has no scheme", clip(url));
+            let remedy = match split_authority(url) {
+                Some(_) => format!("write \"http://{url}\""),
+                None => "write it as \"http://host:port\"".to_owned(),
+            };
+            Err(Wrong::url(0, message, remedy))
+        }
+    }
 }
 
 /// Host in its one spelling (lower case, shortest IPv6 in brackets) and port, if the text is that.
