@@ -57,7 +57,7 @@ fn every_bound_holds_and_one_past_it_does_not() {
         ("node.workers", "1", "64", "0", "65", "1 to 64"),
         ("node.drain_timeout", "0s", "1h", "", "1h1ms", "0s to 1h"),
         ("limits.head_bytes", "1KiB", "1MiB", "1023B", "1048577B", "1KiB to 1MiB"),
-        ("limits.header_lines", "8", "1000", "7", "1001", "8 to 1000"),
+        ("limits.header_lines", "8", "255", "7", "256", "8 to 255"),
         ("limits.body_bytes", "1B", "16TiB", "0B", "17592186044417B", "1B to 16TiB"),
         ("limits.connections", "1", "1000000", "0", "1000001", "1 to 1000000"),
         ("limits.requests_per_connection", "0", MANY, "-1", "1000000001", "0 to 1000000000"),

@@ -3,6 +3,8 @@
 //! Order and words follow the public contract. Ranges are chosen so that a slip of the keyboard
 //! (`"10h"` for `"10s"`) is caught where no sane node needs the value, and stated with each key.
 
+use corsair_http1::{HEAD_BYTES_CAP, HEADER_LINES_CAP};
+
 use super::site::SITE;
 use super::{Absent, Key, Section, Shape, Status, Word};
 use Absent::{Means, Refused, Told};
@@ -207,13 +209,19 @@ pub(crate) static LIMITS: Section = Section {
     keys: &[
         key(
             "head_bytes",
-            Shape::Size { min: KIB, max: MIB },
+            Shape::Size {
+                min: KIB,
+                max: HEAD_BYTES_CAP as u64,
+            },
             Means("32KiB"),
             "Longest request or response head; past it 431, or 502 for an upstream's.",
         ),
         key(
             "header_lines",
-            Shape::Count { min: 8, max: 1_000 },
+            Shape::Count {
+                min: 8,
+                max: HEADER_LINES_CAP as u64,
+            },
             Means("100"),
             "Most header lines in a head.",
         ),
