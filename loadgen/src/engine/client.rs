@@ -336,7 +336,11 @@ impl Client {
             }
         }
         if end.is_ok() && self.in_flight.is_empty() && consumed < self.received.len() {
-            return Err(broken(&ProtocolError::Unasked));
+            // No request is lost by it, so it is counted by itself.
+            let error = ProtocolError::Unasked;
+            self.worker
+                .note_error(ErrorKind::Protocol, now, || error.to_string());
+            return Err(broken(&error));
         }
         self.received.drain(..consumed);
         if self.reader.body_bytes_left() > RECEIVE_BYTES as u64 {

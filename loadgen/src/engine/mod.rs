@@ -114,6 +114,8 @@ pub struct Outcome {
     pub driver: String,
     /// Requests an open loop meant to send, and those it sent before the planned end.
     pub open: Option<OpenLoop>,
+    /// The most memory this process had resident.
+    pub peak_rss_bytes: u64,
     /// Stolen share of the machine's CPU time.
     pub stolen_share: f64,
     /// The first wrong answer, in full, with its request.
@@ -472,6 +474,7 @@ impl<'a> Collector<'a> {
             worker_cpu_share_max: cpu_share,
             driver: self.driver,
             open: open_loop(plan, sent_in_time),
+            peak_rss_bytes: clock::peak_rss_bytes(),
             stolen_share: CpuTicks::now().stolen_share_since(self.ticks_start),
             sample,
             error_texts,

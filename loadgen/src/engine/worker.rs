@@ -25,10 +25,12 @@ const TICK_NS: u64 = 20_000_000;
 /// Lengths of reports.
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// How long answers are waited for after the planned end, when no timeout ends that sooner.
-const GRACE_NS: u64 = 5 * SECOND_NS;
+/// How long after the planned end requests that fell due before it are still sent. A server that
+/// stood still at the end is charged for them; one that is simply too slow is not waited for.
+const OVERDUE_NS: u64 = SECOND_NS;
 
-/// How long connections that were hung up may take to notice.
+/// How long an interrupted run waits for answers, and how long connections that were hung up may
+/// take to notice.
 const HANGUP_NS: u64 = SECOND_NS;
 
 /// What the tasks of one worker share.
@@ -48,6 +50,8 @@ pub(super) struct Worker {
     /// When counting begins, and when it is planned to end.
     measure_ns: Cell<u64>,
     end_ns: Cell<u64>,
+    /// When whatever is unanswered is given up, should its own timeout not have come by then.
+    drained_by_ns: Cell<u64>,
     /// Requests this worker may still send, where they are counted.
     budget: Cell<u64>,
     stopping: Cell<bool>,
@@ -155,15 +159,18 @@ pub(super) async fn run(
         let now = monotonic_ns();
         reporter.flush_if_due(&worker, now);
         if shared.stop.load(Ordering::Relaxed) {
-            worker.stop(now);
+            worker.interrupt(now);
+        }
+        if now >= worker.end_ns.get().saturating_add(OVERDUE_NS) {
+            worker.stop();
         }
         worker.check_deadlines(now);
         worker.tick.ring();
         if let Some(error) = worker.timer_error.take() {
             return Err(RunError::Timer(error));
         }
-        if hung_up_ns.is_none() && now >= worker.drained_by_ns() {
-            worker.stop(now);
+        if hung_up_ns.is_none() && now >= worker.drained_by_ns.get() {
+            worker.stop();
             worker.give_up_all();
             hung_up_ns = Some(now);
         }
@@ -174,7 +181,7 @@ pub(super) async fn run(
         ticker.expiry().await.map_err(RunError::Timer)?;
     }
     let now = monotonic_ns();
-    worker.stop(now);
+    worker.stop();
     reporter.flush(&worker, now);
     Ok(worker.end(reporter.cpu_share(now)))
 }
@@ -200,6 +207,7 @@ impl Worker {
             watches: RefCell::default(),
             measure_ns: Cell::new(u64::MAX),
             end_ns: Cell::new(u64::MAX),
+            drained_by_ns: Cell::new(u64::MAX),
             budget: Cell::new(budget),
             stopping: Cell::new(false),
             running: Cell::new(plan.connections_of(index)),
@@ -387,19 +395,21 @@ impl Worker {
     }
 
     /// Sends nothing more.
-    fn stop(&self, now: u64) {
-        if !self.stopping.replace(true) {
-            self.end_ns.set(self.end_ns.get().min(now));
-            if let Some(pace) = self.pace.borrow_mut().as_mut() {
-                pace.stop();
-            }
+    fn stop(&self) {
+        if !self.stopping.replace(true)
+            && let Some(pace) = self.pace.borrow_mut().as_mut()
+        {
+            pace.stop();
         }
     }
 
-    /// When the last answers must have come.
-    fn drained_by_ns(&self) -> u64 {
-        let grace = nanoseconds(self.plan.timeout).min(GRACE_NS);
-        self.end_ns.get().saturating_add(grace)
+    /// Ends the run now.
+    fn interrupt(&self, now: u64) {
+        if now < self.end_ns.get() {
+            self.end_ns.set(now);
+            self.drained_by_ns.set(now + HANGUP_NS);
+        }
+        self.stop();
     }
 
     fn end(&self, cpu_share: f64) -> WorkerEnd {

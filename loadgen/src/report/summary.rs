@@ -72,6 +72,8 @@ pub struct Summary {
     pub warnings: Vec<String>,
     /// Ended by a signal.
     pub interrupted: bool,
+    /// No connection could be made.
+    pub never_connected: bool,
 
     /// Answers, right and wrong.
     pub requests: u64,
@@ -97,6 +99,8 @@ pub struct Summary {
     pub client_cpu_us_per_request: Option<f64>,
     /// CPU use of its busiest worker, as a share of one CPU.
     pub worker_cpu_share: f64,
+    /// The most memory the generator had resident.
+    pub client_peak_rss_bytes: u64,
     /// CPU time of the machine that another one ran.
     pub stolen_share: f64,
     /// Answers from a cache as a share of those a cache spoke of.
@@ -304,6 +308,7 @@ impl Summary {
             invalid_reasons,
             warnings,
             interrupted: outcome.interrupted,
+            never_connected: outcome.never_connected,
             requests,
             mismatches: stats.mismatches(),
             errors,
@@ -316,6 +321,7 @@ impl Summary {
             client_cpu_s: cpu,
             client_cpu_us_per_request: (requests > 0).then(|| 1e6 * cpu / to_f64(requests)),
             worker_cpu_share: outcome.worker_cpu_share_max,
+            client_peak_rss_bytes: outcome.peak_rss_bytes,
             stolen_share: outcome.stolen_share,
             hit_ratio: stats.hit_ratio(),
             statuses: statuses(stats),

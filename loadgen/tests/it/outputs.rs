@@ -1,0 +1,134 @@
+//! Every form of output from one run, read back.
+
+use serde_json::Value;
+
+use crate::server::{Server, loadgen, ok};
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().collect()
+}
+
+#[test]
+fn all_outputs_of_one_run_agree() {
+    let server = Server::start(|request| {
+        let cache = if request.number < 10 {
+            "fwd=uri-miss"
+        } else {
+            "hit; ttl=5"
+        };
+        ok(&[&format!("Cache-Status: edge; {cache}")], "<hello>")
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let names = ["a.csv", "a.md", "a.html", "a.hgrm", "a.log", "a.ndjson"].map(path);
+    let [csv, markdown, html, hgrm, log, ndjson] = &names;
+    let flags = [
+        "-d",
+        "2200ms",
+        "-c",
+        "2",
+        "--rate",
+        "100",
+        "--slo",
+        "p99<10s",
+        "--slo",
+        "hit_ratio>50%",
+        "--csv",
+        csv,
+        "--markdown",
+        markdown,
+        "--html",
+        html,
+        "--hgrm",
+        hgrm,
+        "--hdr-log",
+        log,
+        "--ndjson",
+        ndjson,
+    ];
+    let ran = loadgen(&server.url("/<b>?{rand:10}"), &flags);
+    assert!(ran.code == 0 || ran.code == 4, "{}", ran.stderr);
+    assert_eq!(ran.json["requests"], 220);
+    assert!((ran.number("hit_ratio") - 210.0 / 220.0).abs() < 1e-9);
+    let read = |path: &String| std::fs::read_to_string(path).unwrap();
+
+    let rows: Vec<Value> = lines(&read(ndjson))
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(rows.len() >= 2, "{rows:?}");
+    let sum: u64 = rows
+        .iter()
+        .map(|row| row["requests"].as_u64().unwrap())
+        .sum();
+    assert_eq!(sum, 220);
+    assert!(
+        rows.iter()
+            .enumerate()
+            .all(|(index, row)| row["t"] == index),
+        "{rows:?}"
+    );
+
+    let csv = read(csv);
+    let csv = lines(&csv);
+    assert!(csv[0].starts_with("kind,cache,valid,requests"), "{csv:?}");
+    assert!(
+        csv[1].starts_with("all,all,") && csv[1].contains(",220,0,0,"),
+        "{csv:?}"
+    );
+    assert_eq!(
+        csv.len(),
+        5,
+        "all, the kind, its hits and its misses: {csv:?}"
+    );
+    let columns = csv[0].split(',').count();
+    assert!(
+        csv.iter().all(|line| line.split(',').count() == columns),
+        "{csv:?}"
+    );
+
+    let markdown = read(markdown);
+    assert!(markdown.contains("| 220 |") && markdown.contains("Objective `p99<10s`: met"));
+
+    let page = read(html);
+    assert!(
+        page.contains("/&lt;b&gt;?") && !page.contains("<b>?{"),
+        "unescaped URL"
+    );
+    assert_eq!(page.matches("<svg").count(), 4);
+    assert!(!page.contains("<script") && !page.contains("http://www.w3.org/1999/xlink"));
+
+    let hgrm = read(hgrm);
+    assert!(hgrm.contains("Total count    =          220]"), "{hgrm}");
+
+    let log = read(log);
+    let histograms = lines(&log)
+        .iter()
+        .filter(|l| !l.starts_with(['#', '"']))
+        .count();
+    assert_eq!(histograms, rows.len(), "{log}");
+}
+
+#[test]
+fn quiet_runs_leave_standard_output_to_the_data_asked_for() {
+    let server = Server::start(|_| ok(&[], ""));
+    let run = |flags: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_loadgen"))
+            .args(["run", &server.url("/"), "-n", "5"])
+            .args(flags)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (stdout, stderr) = run(&["--quiet"]);
+    assert!(stdout.contains("requests") && stderr.is_empty(), "{stderr}");
+    let (stdout, stderr) = run(&["--csv", "-"]);
+    assert!(
+        stdout.starts_with("kind,") && stderr.contains("requests"),
+        "{stdout}"
+    );
+}
