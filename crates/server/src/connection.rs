@@ -139,7 +139,12 @@ impl Connection<'_> {
             now.mono_ms + idle_ms.saturating_sub(BUFFER_KEPT_MS),
             Late::EndReceive,
         );
+        self.deadline.set_between_requests(true);
+        if self.worker.is_draining() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         let result = self.socket.receiver.readable().await;
+        self.deadline.set_between_requests(false);
         self.deadline.clear();
         if self.deadline.is_expired() {
             return Err(io::ErrorKind::TimedOut.into());

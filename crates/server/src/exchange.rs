@@ -22,7 +22,7 @@ use corsair_rules::CorsKind;
 use crate::clock::Now;
 use crate::forward::{FillRequest, Forward, ForwardKind, Place};
 use crate::front::{Front, FrontHit};
-use crate::plan::LivePlan;
+use crate::plan::{LivePlan, PinnedPlan};
 use crate::reply::{Batch, BodyHold};
 use crate::respond;
 use crate::worker::Worker;
@@ -30,7 +30,7 @@ use crate::worker::Worker;
 /// What an exchange knows of its connection.
 pub(crate) struct Client<'a> {
     pub(crate) worker: &'a Rc<Worker>,
-    pub(crate) live: &'a Rc<Arc<LivePlan>>,
+    pub(crate) live: &'a Rc<PinnedPlan>,
     pub(crate) now: Now,
     pub(crate) peer: SocketAddr,
     /// Whether the node lets the connection stay open.

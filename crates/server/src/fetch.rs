@@ -182,7 +182,9 @@ impl Waiter<'_> {
     fn outcome_of_stored(&self, role: Role) -> Outcome {
         match (role, self.forward.verdict()) {
             (Role::Own, Verdict::Validated) => Outcome::Revalidated,
-            (Role::Own | Role::Follower, _) => Outcome::Collapsed,
+            // The body was whole before the client looked.
+            (Role::Own, Verdict::Stored | Verdict::NotStorable(_)) => self.fill.outcome,
+            (Role::Own, Verdict::Open) | (Role::Follower, _) => Outcome::Collapsed,
         }
     }
 
@@ -204,7 +206,9 @@ impl Waiter<'_> {
     /// The response cannot be shared: the request goes its own way, or a stale response stands in.
     async fn alone(&self, client: &mut ClientSide<'_>, reason: NoStore) -> Answered {
         match &self.fill.stale {
-            Some(stale) if self.fill.reuse == Reuse::StaleIfError && reason == NoStore::Status => {
+            Some(stale)
+                if self.fill.reuse == Reuse::StaleIfError && reason == NoStore::UpstreamError =>
+            {
                 self.send_stored(client, stale, Outcome::HitStaleError, None)
                     .await
             }
@@ -229,7 +233,7 @@ impl Waiter<'_> {
             504 => "the upstream did not answer in time",
             _ => "the upstream failed",
         };
-        let persistence = self.forward.persistence;
+        let persistence = self.forward.persistence(self.worker);
         let code = failure.kind.status();
         Answered::Sent(
             client
@@ -246,12 +250,16 @@ impl Waiter<'_> {
         role: Option<Role>,
     ) -> Answered {
         let now = self.worker.clock.read();
-        let persistence = self.forward.persistence;
+        let persistence = self.forward.persistence(self.worker);
         let seen = self.forward.seen(self.worker, now, persistence);
         let status = CacheStatus {
             collapsed: outcome == Outcome::Collapsed,
-            stored: role == Some(Role::Own),
-            fwd_status: (outcome == Outcome::Revalidated).then_some(304),
+            stored: role == Some(Role::Own) && outcome != Outcome::Collapsed,
+            fwd_status: match role {
+                Some(Role::Own) if outcome == Outcome::Revalidated => Some(304),
+                Some(Role::Own | Role::Follower) => Some(stored.status()),
+                None => None,
+            },
             ..CacheStatus::new(outcome)
         };
         let held = StoredRef::Shared(Arc::clone(stored));
@@ -295,18 +303,18 @@ impl Waiter<'_> {
         let persistence = match framing {
             OutFraming::Close => Persistence::Close,
             OutFraming::Length(_) | OutFraming::Chunked | OutFraming::Absent => {
-                self.forward.persistence
+                self.forward.persistence(self.worker)
             }
         };
         let now = self.worker.clock.read();
         let seen = self.forward.seen(self.worker, now, persistence);
         self.append_head(&seen, client, head, part, framing, role, not_storable);
         if request.method() == b"HEAD" || matches!(head.status(), 204 | 304) {
-            return Answered::Sent(sent(client.flush().await, persistence));
+            return Answered::Sent(after_send(&client.flush().await, persistence));
         }
         let range = part.map_or(0..u64::MAX, |(first, last)| first..last + 1);
         let result = self.stream_body(client, reader, range, framing).await;
-        Answered::Sent(sent(result, persistence))
+        Answered::Sent(after_send(&result, persistence))
     }
 
     /// The part of the body that the request asks for, or the status that its conditions demand.
@@ -336,7 +344,7 @@ impl Waiter<'_> {
         head: &FillHead,
         refusal: PartRefusal,
     ) -> Persistence {
-        let persistence = self.forward.persistence;
+        let persistence = self.forward.persistence(self.worker);
         let now = self.worker.clock.read();
         let seen = self.forward.seen(self.worker, now, persistence);
         let cache_status = CacheStatus {
@@ -363,7 +371,7 @@ impl Waiter<'_> {
                 respond::unsatisfiable(&seen, length, cache_status, client.section, batch);
             }
         }
-        sent(client.flush().await, persistence)
+        after_send(&client.flush().await, persistence)
     }
 
     #[expect(
@@ -420,7 +428,7 @@ impl Waiter<'_> {
                 ReadStep::Chunk(bytes) => {
                     let start = offset;
                     offset += bytes.len() as u64;
-                    let wanted = cut(bytes, start, &wanted);
+                    let wanted = cut(&bytes, start, &wanted);
                     if !wanted.is_empty() {
                         append(wanted, chunked, client);
                     }
@@ -470,7 +478,7 @@ enum PartRefusal {
     Unsatisfiable(u64),
 }
 
-fn sent(result: Result<(), ClientGone>, persistence: Persistence) -> Persistence {
+fn after_send(result: &Result<(), ClientGone>, persistence: Persistence) -> Persistence {
     match result {
         Ok(()) => persistence,
         Err(ClientGone) => Persistence::Close,
@@ -478,7 +486,7 @@ fn sent(result: Result<(), ClientGone>, persistence: Persistence) -> Persistence
 }
 
 /// The part of `bytes`, which begin at offset `start`, that lies in `wanted`.
-fn cut(bytes: Bytes, start: u64, wanted: &std::ops::Range<u64>) -> Bytes {
+fn cut(bytes: &Bytes, start: u64, wanted: &std::ops::Range<u64>) -> Bytes {
     let end = start + bytes.len() as u64;
     let from = wanted.start.clamp(start, end) - start;
     let to = wanted.end.clamp(start, end) - start;
@@ -514,7 +522,7 @@ mod tests {
                 let mut out = Vec::new();
                 for chunk in whole.chunks(chunk_len) {
                     out.extend_from_slice(&cut(
-                        Bytes::copy_from_slice(chunk),
+                        &Bytes::copy_from_slice(chunk),
                         offset,
                         &(first..end),
                     ));

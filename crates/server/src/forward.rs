@@ -19,7 +19,7 @@ use corsair_rules::UpstreamMode;
 
 use crate::clock::Now;
 use crate::exchange::{Client, Seen};
-use crate::plan::LivePlan;
+use crate::plan::PinnedPlan;
 use crate::worker::Worker;
 
 /// Fields that this node writes itself or that end here.
@@ -101,11 +101,11 @@ pub(crate) struct Place {
 
 /// A request on its way to an upstream.
 pub(crate) struct Forward {
-    pub(crate) live: Rc<Arc<LivePlan>>,
+    pub(crate) live: Rc<PinnedPlan>,
     pub(crate) peer: SocketAddr,
     pub(crate) length: BodyLength,
     pub(crate) wants_continue: bool,
-    pub(crate) persistence: Persistence,
+    persistence: Persistence,
     pub(crate) kind: ForwardKind,
     site: usize,
     route: usize,
@@ -198,6 +198,15 @@ impl Forward {
         match &self.kind {
             ForwardKind::Pass { .. } => None,
             ForwardKind::Fill(fill) => Some(fill),
+        }
+    }
+
+    /// Whether the connection stays open behind the response: a drain may have begun meanwhile.
+    pub(crate) fn persistence(&self, worker: &Worker) -> Persistence {
+        if worker.is_draining() {
+            Persistence::Close
+        } else {
+            self.persistence
         }
     }
 

@@ -92,7 +92,7 @@ impl FrontCache {
 
     /// Remembers a response that does not vary and whose body is small.
     pub(crate) fn remember(&self, hash: KeyHash, stored: &Arc<Stored>) -> Option<Rc<Front>> {
-        if stored.body().len() > FRONT_BODY_BYTES_MAX || stored.vary().is_some() {
+        if stored.body().len() > FRONT_BODY_BYTES_MAX || stored.is_variant() {
             return None;
         }
         let front = Rc::new(Front {
@@ -139,8 +139,11 @@ pub(crate) enum HeadShape {
 
 /// Edited heads, for one worker.
 pub(crate) struct HeadMemo {
-    slots: RefCell<Vec<Option<(HeadOrigin, Vec<u8>)>>>,
+    slots: RefCell<Vec<MemoSlot>>,
 }
+
+/// A remembered head and what it was made from.
+type MemoSlot = Option<(HeadOrigin, Vec<u8>)>;
 
 impl HeadMemo {
     /// An empty memo.

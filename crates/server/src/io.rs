@@ -51,6 +51,15 @@ impl LiveDriver {
             Self::Epoll => "epoll",
         }
     }
+
+    /// Under epoll a system call on a blocking socket would hold the whole worker; the ring, for its
+    /// part, would not wait on a socket that says it does not want to.
+    const fn wants_nonblocking(self) -> bool {
+        match self {
+            Self::UringDeferred | Self::UringCooperative | Self::UringPlain => false,
+            Self::Epoll => true,
+        }
+    }
 }
 
 /// What the configuration asks for.
@@ -157,7 +166,11 @@ impl Listener {
     ///
     /// # Errors
     /// Registration with the driver failed.
-    pub(crate) fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+    pub(crate) fn from_std(
+        listener: std::net::TcpListener,
+        driver: LiveDriver,
+    ) -> io::Result<Self> {
+        listener.set_nonblocking(driver.wants_nonblocking())?;
         TcpListener::from_std(listener).map(|listener| Self(Rc::new(listener)))
     }
 
@@ -370,7 +383,11 @@ impl Bell {
     ///
     /// # Errors
     /// Registration with the driver failed.
-    pub(crate) fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
+    pub(crate) fn from_std(
+        stream: std::os::unix::net::UnixStream,
+        driver: LiveDriver,
+    ) -> io::Result<Self> {
+        stream.set_nonblocking(driver.wants_nonblocking())?;
         let stream = UnixStream::from_std(stream)?;
         Ok(Self {
             stream,

@@ -78,7 +78,7 @@ struct Leader<'a> {
 }
 
 impl Leader<'_> {
-    async fn run(&self, lead: Lead) {
+    async fn run(&self, mut lead: Lead) {
         let get = self.forward.as_get();
         let request = get.request();
         if let Some(stored) = self.stored_meanwhile(request) {
@@ -86,6 +86,7 @@ impl Leader<'_> {
         }
         let store = &self.worker.shared.store;
         let ticket = store.ticket(self.fill.hash);
+        lead.guard(ticket);
         let upstream = Upstream {
             worker: self.worker,
             live: &self.forward.live,
@@ -173,6 +174,7 @@ impl Leader<'_> {
         times: FetchTimes,
     ) {
         let policy = &self.forward.route().cache;
+        let store = &self.worker.shared.store;
         let status = response.status();
         let storable = decide_storable(request, status, &fields, policy, times);
         let freshness = match &storable {
@@ -194,9 +196,7 @@ impl Leader<'_> {
         let reserved = storable
             .map(|_| head.content_length().unwrap_or(0))
             .and_then(|bytes| {
-                self.worker
-                    .shared
-                    .store
+                store
                     .reserve(bytes)
                     .map_err(|_full| NoStore::BudgetExhausted)
             });
@@ -205,7 +205,7 @@ impl Leader<'_> {
                 lead.charge(reservation);
                 self.forward.set_verdict(Verdict::Stored);
                 Mode::Store {
-                    body_bytes_max: policy.max_object,
+                    body_bytes_max: policy.max_object.min(store.object_weight_max()),
                 }
             }
             Err(reason) => {
@@ -219,10 +219,7 @@ impl Leader<'_> {
             Ok(()) => {
                 let stored = lead.body().map(|body| {
                     let stored = Stored::from_fill(&head, body);
-                    self.worker
-                        .shared
-                        .store
-                        .insert_fetched(ticket, stored, request)
+                    store.insert_fetched(ticket, stored, request)
                 });
                 lead.finish(stored);
             }

@@ -150,7 +150,7 @@ async fn without_body(
     let head = forward.upstream_head(Purpose::Pass, None);
     match upstream.exchange(method, head, retry).await {
         Ok(response) => relay(upstream, client, forward, response, outcome).await,
-        Err(error) => refuse_for(client, forward, &error, forward.persistence).await,
+        Err(error) => refuse_for(client, forward, &error, forward.persistence(client.worker)).await,
     }
 }
 
@@ -209,11 +209,9 @@ async fn relay_to_end(
     let fields = response.end_to_end_fields(now.unix.seconds());
     let status = response.status();
     if decide_invalidation(forward.request().method(), status) == Invalidation::TargetUri {
-        client
-            .worker
-            .shared
-            .store
-            .invalidate(forward.target_hash(client.worker));
+        let hash = forward.target_hash(client.worker);
+        client.worker.shared.store.invalidate(hash);
+        client.worker.shared.fills.invalidate(hash);
     }
     let framing = match (&response.length, response.stated_length()) {
         // HEAD and 304 state the length of a body that does not follow.
@@ -222,7 +220,9 @@ async fn relay_to_end(
     };
     let persistence = match framing {
         OutFraming::Close => Persistence::Close,
-        OutFraming::Length(_) | OutFraming::Chunked | OutFraming::Absent => forward.persistence,
+        OutFraming::Length(_) | OutFraming::Chunked | OutFraming::Absent => {
+            forward.persistence(client.worker)
+        }
     };
     let seen = forward.seen(client.worker, now, persistence);
     let head = respond::Received {

@@ -77,6 +77,25 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The live plan as one worker holds it: counted by the worker's own `Rc`, so that taking it for an
+/// exchange writes no cache line that another worker writes.
+pub(crate) struct PinnedPlan(Arc<LivePlan>);
+
+impl PinnedPlan {
+    /// Pins a plan.
+    pub(crate) fn new(live: Arc<LivePlan>) -> Self {
+        Self(live)
+    }
+}
+
+impl std::ops::Deref for PinnedPlan {
+    type Target = LivePlan;
+
+    fn deref(&self) -> &LivePlan {
+        &self.0
+    }
+}
+
 /// Where an upstream is reached; replaced by the control thread, read by workers without a lock.
 pub(crate) struct UpstreamAddresses {
     addresses: ArcSwap<Vec<SocketAddr>>,

@@ -25,7 +25,7 @@ use crate::front::{FrontCache, HeadMemo};
 use crate::io::{self, Bell, DriverChoice, Listener, LiveDriver};
 use crate::mailbox::Mailbox;
 use crate::metrics::WorkerMetrics;
-use crate::plan::LivePlan;
+use crate::plan::{LivePlan, PinnedPlan};
 use crate::upstream::Pools;
 
 /// Accepts in flight per worker and listener: monoio accepts one connection per operation.
@@ -131,7 +131,7 @@ pub(crate) struct Worker {
     pub(crate) fill_waits: Rc<FillWaits>,
     pub(crate) body_buffers: RefCell<Pool<Vec<u8>>>,
     actives: RefCell<Pool<Box<Active>>>,
-    plan: RefCell<Rc<Arc<LivePlan>>>,
+    plan: RefCell<Rc<PinnedPlan>>,
     plan_generation: Cell<u64>,
     listeners: RefCell<Vec<Listener>>,
     unshared_fills: Cell<u64>,
@@ -139,10 +139,10 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// The plan that is live now. One load of a line that is written once a reload.
-    pub(crate) fn plan(&self) -> Rc<Arc<LivePlan>> {
+    pub(crate) fn plan(&self) -> Rc<PinnedPlan> {
         let generation = self.shared.generation.load(Ordering::Acquire);
         if generation != self.plan_generation.get() {
-            *self.plan.borrow_mut() = Rc::new(self.shared.live.load_full());
+            *self.plan.borrow_mut() = Rc::new(PinnedPlan::new(self.shared.live.load_full()));
             self.plan_generation.set(generation);
         }
         Rc::clone(&self.plan.borrow())
@@ -228,7 +228,7 @@ pub(crate) fn run(start: WorkerStart, ready: impl FnOnce(std::io::Result<LiveDri
         Err(error) => return ready(Err(error)),
     };
     runtime.block_on(async move {
-        match assemble(start) {
+        match assemble(start, driver) {
             Ok((worker, bell)) => {
                 ready(Ok(driver));
                 live(&worker, bell).await;
@@ -238,13 +238,13 @@ pub(crate) fn run(start: WorkerStart, ready: impl FnOnce(std::io::Result<LiveDri
     });
 }
 
-fn assemble(start: WorkerStart) -> std::io::Result<(Rc<Worker>, Bell)> {
+fn assemble(start: WorkerStart, driver: LiveDriver) -> std::io::Result<(Rc<Worker>, Bell)> {
     let listeners = start
         .listeners
         .into_iter()
-        .map(Listener::from_std)
+        .map(|listener| Listener::from_std(listener, driver))
         .collect::<Result<Vec<_>, _>>()?;
-    let bell = Bell::from_std(start.ear)?;
+    let bell = Bell::from_std(start.ear, driver)?;
     let live = start.shared.live.load_full();
     let worker = Rc::new(Worker {
         number: start.number,
@@ -258,7 +258,7 @@ fn assemble(start: WorkerStart) -> std::io::Result<(Rc<Worker>, Bell)> {
         body_buffers: RefCell::new(Pool::new(BODY_BUFFERS_KEPT_MAX)),
         actives: RefCell::new(Pool::new(ACTIVE_KEPT_MAX)),
         plan_generation: Cell::new(live.generation),
-        plan: RefCell::new(Rc::new(live)),
+        plan: RefCell::new(Rc::new(PinnedPlan::new(live))),
         listeners: RefCell::new(listeners),
         unshared_fills: Cell::new(0),
         shared: start.shared,
