@@ -2,7 +2,7 @@
 //!
 //! | variable | what it becomes |
 //! | --- | --- |
-//! | `{seq}` | the request's number in this run, from 0; the same wherever it stands in one request |
+//! | `{seq}` | the request's number in this run, from 0; the same all over one request |
 //! | `{rand:N}` | a number in `0..N`, every one as likely |
 //! | `{zipf:N:S}` | a number in `0..N` by Zipf's law with exponent S; 0 is the most popular |
 //! | `{hit:R:N}` | with probability R a number in `0..N`, else one never used before in this run |

@@ -41,16 +41,7 @@ struct Demand {
 }
 
 pub(super) fn prepare(flags: &Run) -> anyhow::Result<Prepared> {
-    ensure!(flags.connections > 0, "-c needs at least one connection");
-    ensure!(
-        flags.depth > 0,
-        "--depth needs at least one request in flight"
-    );
-    ensure!(
-        flags.requests_per_connection != Some(0),
-        "--requests-per-connection is at least 1"
-    );
-    ensure!(!flags.timeout.is_zero(), "--timeout is longer than nothing");
+    check_numbers(flags)?;
     let target: Target = flags.url.parse()?;
     let address = target.resolve()?;
     let mut notices = Vec::new();
@@ -72,27 +63,22 @@ pub(super) fn prepare(flags: &Run) -> anyhow::Result<Prepared> {
         connections = connections.min(usize::try_from(count).unwrap_or(usize::MAX));
     }
     connections = capped_by_nofile(connections, flags.slow_clients, &mut notices)?;
-    let mut cpus: Vec<Option<usize>> = flags.cpu.as_ref().map_or(vec![None], |list| {
-        list.0.iter().copied().map(Some).collect()
-    });
-    cpus.truncate(connections);
     let plan = Plan {
         address,
         traffic,
         listed,
         load: demand.load,
         connections,
-        requests_per_connection: if flags.no_keepalive {
-            Some(1)
-        } else {
-            flags.requests_per_connection
+        requests_per_connection: match connection {
+            Connection::Close => Some(1),
+            Connection::Keep => flags.requests_per_connection,
         },
         warmup: flags.warmup,
         length: demand.length,
         timeout: flags.timeout,
         connect_timeout: flags.connect_timeout,
         seed: flags.seed,
-        cpus,
+        cpus: cpus_of(flags, connections),
         volatile: VolatileFields {
             names: flags.volatile.clone(),
         },
@@ -101,14 +87,7 @@ pub(super) fn prepare(flags: &Run) -> anyhow::Result<Prepared> {
             DriverName::IoUring => DriverChoice::IoUring,
             DriverName::Epoll => DriverChoice::Epoll,
         },
-        slow: (flags.slow_clients > 0).then_some(SlowClients {
-            clients: flags.slow_clients,
-            bytes_per_second: flags.slow_rate,
-            habit: match flags.slow_at {
-                SlowAt::Read => SlowHabit::Read,
-                SlowAt::Send => SlowHabit::Send,
-            },
-        }),
+        slow: slow_clients_of(flags),
     };
     let facts = RunFacts {
         url: flags.url.clone(),
@@ -123,6 +102,41 @@ pub(super) fn prepare(flags: &Run) -> anyhow::Result<Prepared> {
         plan,
         facts,
         gates: Gates::default(),
+    })
+}
+
+fn check_numbers(flags: &Run) -> anyhow::Result<()> {
+    ensure!(flags.connections > 0, "-c needs at least one connection");
+    ensure!(
+        flags.depth > 0,
+        "--depth needs at least one request in flight"
+    );
+    ensure!(
+        flags.requests_per_connection != Some(0),
+        "--requests-per-connection is at least 1"
+    );
+    ensure!(!flags.timeout.is_zero(), "--timeout is longer than nothing");
+    Ok(())
+}
+
+/// A worker for each CPU given, or one that is not pinned; none without a connection.
+fn cpus_of(flags: &Run, connections: usize) -> Vec<Option<usize>> {
+    let given = flags.cpu.as_ref();
+    let mut cpus: Vec<Option<usize>> = given.map_or(vec![None], |list| {
+        list.0.iter().copied().map(Some).collect()
+    });
+    cpus.truncate(connections);
+    cpus
+}
+
+fn slow_clients_of(flags: &Run) -> Option<SlowClients> {
+    (flags.slow_clients > 0).then_some(SlowClients {
+        clients: flags.slow_clients,
+        bytes_per_second: flags.slow_rate,
+        habit: match flags.slow_at {
+            SlowAt::Read => SlowHabit::Read,
+            SlowAt::Send => SlowHabit::Send,
+        },
     })
 }
 

@@ -102,7 +102,8 @@ pub(super) struct Run {
     pub(super) without_origin: f64,
 
     /// Access log (combined format or JSON lines) to send again, with its timing
-    #[arg(long, value_name = "LOG", conflicts_with_all = ["rate", "mix", "count", "duration", "warmup"])]
+    #[arg(long, value_name = "LOG")]
+    #[arg(conflicts_with_all = ["rate", "mix", "count", "duration", "warmup"])]
     pub(super) replay: Option<PathBuf>,
     /// How many times faster than it was logged
     #[arg(

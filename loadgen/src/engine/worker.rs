@@ -139,16 +139,7 @@ pub(super) async fn run(
         first_error: worker.error_texts.borrow_mut().remove(&ErrorKind::Connect),
     };
     drop(reports.send((index, ready)));
-    let start_ns = loop {
-        ticker.expiry().await.map_err(RunError::Timer)?;
-        let start_ns = shared.start_ns.load(Ordering::Acquire);
-        if start_ns > 0 && monotonic_ns() >= start_ns {
-            break start_ns;
-        }
-        if shared.stop.load(Ordering::Relaxed) {
-            break monotonic_ns();
-        }
-    };
+    let start_ns = wait_for_start(&shared, &mut ticker).await?;
     worker.start(start_ns, alarm);
     ticks
         .set_periodic(monotonic_ns() + TICK_NS, TICK_NS)
@@ -184,6 +175,21 @@ pub(super) async fn run(
     worker.stop();
     reporter.flush(&worker, now);
     Ok(worker.end(reporter.cpu_share(now)))
+}
+
+/// Waits until all workers are ready and the time set for the start has come.
+async fn wait_for_start(shared: &Shared, ticker: &mut Timer) -> Result<u64, RunError> {
+    loop {
+        ticker.expiry().await.map_err(RunError::Timer)?;
+        let start_ns = shared.start_ns.load(Ordering::Acquire);
+        let now = monotonic_ns();
+        if start_ns > 0 && now >= start_ns {
+            return Ok(start_ns);
+        }
+        if shared.stop.load(Ordering::Relaxed) {
+            return Ok(now);
+        }
+    }
 }
 
 impl Worker {

@@ -63,11 +63,10 @@ pub fn hgrm(latencies: &Latencies) -> String {
     text
 }
 
-/// An interval log: one compressed histogram for each second.
+/// An interval log: one compressed histogram for each second, at seconds after its start time.
 #[derive(Debug)]
 pub struct IntervalLog<W> {
     out: W,
-    started_at: Duration,
 }
 
 impl<W: Write> IntervalLog<W> {
@@ -84,9 +83,10 @@ impl<W: Write> IntervalLog<W> {
         )?;
         writeln!(
             out,
-            "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\""
+            "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\
+             \"Interval_Compressed_Histogram\""
         )?;
-        Ok(Self { out, started_at })
+        Ok(Self { out })
     }
 
     /// Appends an interval that began `begins` after the start. `tag` names the kind of request.
@@ -108,12 +108,7 @@ impl<W: Write> IntervalLog<W> {
         IntervalLogWriterBuilder::new()
             .with_max_value_divisor(NS_PER_MS)
             .begin_log_with(&mut lines, &mut serializer)?
-            .write_histogram(
-                latencies,
-                self.started_at + begins,
-                length,
-                tag.as_deref().and_then(Tag::new),
-            )
+            .write_histogram(latencies, begins, length, tag.as_deref().and_then(Tag::new))
             .map_err(|error| io::Error::other(error.to_string()))?;
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
             if !line.starts_with(b"#") {

@@ -18,20 +18,20 @@ use crate::stats::Latencies;
 /// When a plot cannot be drawn, which would be a mistake of this module.
 pub fn render(summary: &Summary, rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
     let mut page = String::new();
-    write!(page, "{HEAD_BEGIN}{}{HEAD_END}", escape(&summary.url))?;
-    write!(page, "<h1>{}</h1>", escape(&summary.url))?;
-    let pace = match &summary.target_rate {
+    write!(page, "{HEAD_BEGIN}{}{HEAD_END}", escape(&summary.setup.url))?;
+    write!(page, "<h1>{}</h1>", escape(&summary.setup.url))?;
+    let pace = match &summary.setup.target_rate {
         Some(rate) => format!("open loop at {}/s", escape(rate)),
-        None => format!("closed loop, depth {}", summary.depth),
+        None => format!("closed loop, depth {}", summary.setup.depth),
     };
     write!(
         page,
         "<p>{pace}, {} connections, {:.2} s, {} worker(s), {}, began {}</p>",
-        summary.connections,
+        summary.setup.connections,
         summary.duration_s,
-        summary.workers,
-        escape(&summary.driver),
-        escape(&summary.started_at)
+        summary.setup.workers,
+        escape(&summary.setup.driver),
+        escape(&summary.setup.started_at)
     )?;
     for reason in &summary.invalid_reasons {
         write!(page, "<p class=bad><b>INVALID:</b> {}</p>", escape(reason))?;
@@ -40,7 +40,8 @@ pub fn render(summary: &Summary, rows: &[SecondRow]) -> Result<String, Box<dyn E
         write!(page, "<p class=note>{}</p>", escape(warning))?;
     }
     write_tiles(&mut page, summary)?;
-    write_tables(&mut page, summary)?;
+    write_latencies(&mut page, summary)?;
+    write_answers(&mut page, summary)?;
     write_plot(
         &mut page,
         "Latency by percentile",
@@ -57,6 +58,7 @@ pub fn render(summary: &Summary, rows: &[SecondRow]) -> Result<String, Box<dyn E
     }
     write_sample(&mut page, summary)?;
     let command: Vec<String> = summary
+        .setup
         .command
         .iter()
         .map(|word| shell_word(word))
@@ -69,7 +71,7 @@ pub fn render(summary: &Summary, rows: &[SecondRow]) -> Result<String, Box<dyn E
     write!(
         page,
         "<p class=note>loadgen {}</p></main></body></html>",
-        summary.loadgen
+        summary.setup.loadgen
     )?;
     Ok(page)
 }
@@ -137,7 +139,7 @@ fn write_tiles(page: &mut String, summary: &Summary) -> std::fmt::Result {
     write!(page, "</div>")
 }
 
-fn write_tables(page: &mut String, summary: &Summary) -> std::fmt::Result {
+fn write_latencies(page: &mut String, summary: &Summary) -> std::fmt::Result {
     write!(
         page,
         "<h2>Latency</h2><div class=scroll><table><tr><th>requests<th>count<th>p50<th>p90<th>p99\
@@ -168,7 +170,10 @@ fn write_tables(page: &mut String, summary: &Summary) -> std::fmt::Result {
     if let Some(lag) = &summary.schedule_lag_us {
         row(page, "schedule lag", lag)?;
     }
-    write!(page, "</table></div>")?;
+    write!(page, "</table></div>")
+}
+
+fn write_answers(page: &mut String, summary: &Summary) -> std::fmt::Result {
     write!(
         page,
         "<h2>Answers</h2><div class=scroll><table><tr><th>what<th>count</tr>"

@@ -15,15 +15,15 @@ pub fn render(summary: &Summary) -> String {
 }
 
 fn write_all(text: &mut String, summary: &Summary) -> std::fmt::Result {
-    let pace = match &summary.target_rate {
+    let pace = match &summary.setup.target_rate {
         Some(rate) => format!("open loop at {rate}/s"),
-        None => format!("closed loop, depth {}", summary.depth),
+        None => format!("closed loop, depth {}", summary.setup.depth),
     };
-    writeln!(text, "### `{}`", code(&summary.url))?;
+    writeln!(text, "### `{}`", code(&summary.setup.url))?;
     writeln!(
         text,
         "\n{pace}, {} connections, {:.2} s, {} worker(s), {}",
-        summary.connections, summary.duration_s, summary.workers, summary.driver
+        summary.setup.connections, summary.duration_s, summary.setup.workers, summary.setup.driver
     )?;
     for reason in &summary.invalid_reasons {
         writeln!(text, "\n**INVALID:** {reason}")?;

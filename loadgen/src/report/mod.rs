@@ -12,7 +12,7 @@ pub mod summary;
 pub mod text;
 
 pub use series::{SecondRow, Series};
-pub use summary::{RunFacts, Summary};
+pub use summary::{RunFacts, Setup, Summary};
 
 /// Microseconds with at most three decimals, from nanoseconds.
 #[must_use]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::microseconds;
-use crate::engine::Outcome;
+use crate::engine::{Outcome, Sample};
 use crate::learned::CacheOutcome;
 use crate::plan::{Length, Load, Plan};
 use crate::slo::{Metric, Slo};
@@ -35,34 +35,9 @@ pub struct RunFacts {
 pub struct Summary {
     /// [`JSON_VERSION`].
     pub version: u32,
-    /// Version of the program.
-    pub loadgen: &'static str,
-    /// The command line.
-    pub command: Vec<String>,
-    /// The URL as given.
-    pub url: String,
-    /// Beginning of the run, RFC 3339.
-    pub started_at: String,
-    /// `closed` or `open`.
-    pub mode: &'static str,
-    /// Connections.
-    pub connections: usize,
-    /// Requests in flight on one connection.
-    pub depth: usize,
-    /// The rate asked for, as given; open loops only.
-    pub target_rate: Option<String>,
-    /// Worker threads.
-    pub workers: usize,
-    /// What the workers waited with.
-    pub driver: String,
-    /// Seed of all draws.
-    pub seed: u64,
-    /// Warm-up, not in any number below.
-    pub warmup_s: f64,
-    /// Planned length; runs of a time only.
-    pub planned_s: Option<f64>,
-    /// Planned requests; runs of a count only.
-    pub planned_requests: Option<u64>,
+    /// What was asked for.
+    #[serde(flatten)]
+    pub setup: Setup,
 
     /// Whether the run measured what it was meant to.
     pub valid: bool,
@@ -128,6 +103,39 @@ pub struct Summary {
     /// All latencies, nanoseconds.
     #[serde(skip)]
     pub latencies: Latencies,
+}
+
+/// What was asked for, and when and how it was run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Setup {
+    /// Version of the program.
+    pub loadgen: &'static str,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The URL as given.
+    pub url: String,
+    /// Beginning of the run, RFC 3339.
+    pub started_at: String,
+    /// `closed` or `open`.
+    pub mode: &'static str,
+    /// Connections.
+    pub connections: usize,
+    /// Requests in flight on one connection.
+    pub depth: usize,
+    /// The rate asked for, as given; open loops only.
+    pub target_rate: Option<String>,
+    /// Worker threads.
+    pub workers: usize,
+    /// What the workers waited with.
+    pub driver: String,
+    /// Seed of all draws.
+    pub seed: u64,
+    /// Warm-up, not in any number below.
+    pub warmup_s: f64,
+    /// Planned length; runs of a time only.
+    pub planned_s: Option<f64>,
+    /// Planned requests; runs of a count only.
+    pub planned_requests: Option<u64>,
 }
 
 /// A distribution of times, microseconds.
@@ -277,33 +285,7 @@ impl Summary {
         warnings.extend(validity::warnings(&facts));
         Self {
             version: JSON_VERSION,
-            loadgen: env!("CARGO_PKG_VERSION"),
-            command: run.command.clone(),
-            url: run.url.clone(),
-            started_at: rfc3339(outcome.started_at),
-            mode: if outcome.open.is_some() {
-                "open"
-            } else {
-                "closed"
-            },
-            connections: plan.connections,
-            depth: match plan.load {
-                Load::Closed { depth } => depth,
-                Load::Open { .. } => 1,
-            },
-            target_rate: run.rate.clone(),
-            workers: plan.cpus.len(),
-            driver: outcome.driver.clone(),
-            seed: plan.seed,
-            warmup_s: plan.warmup.as_secs_f64(),
-            planned_s: match plan.length {
-                Length::Duration(length) => Some(length.as_secs_f64()),
-                Length::Count(_) => None,
-            },
-            planned_requests: match plan.length {
-                Length::Duration(_) => None,
-                Length::Count(count) => Some(count),
-            },
+            setup: Setup::new(run, plan, outcome),
             valid: invalid_reasons.is_empty(),
             invalid_reasons,
             warnings,
@@ -333,15 +315,10 @@ impl Summary {
                 .iter()
                 .map(|slo| judge(slo, plan, stats, duration_s))
                 .collect(),
-            sample: outcome.sample.as_ref().map(|sample| SampleText {
-                kind: kinds
-                    .get(sample.kind)
-                    .map(|kind| kind.name.clone())
-                    .unwrap_or_default(),
-                rule: sample.rule.clone(),
-                request: String::from_utf8_lossy(&sample.request).into_owned(),
-                answer: String::from_utf8_lossy(&sample.answer).into_owned(),
-            }),
+            sample: outcome
+                .sample
+                .as_ref()
+                .map(|sample| SampleText::new(sample, plan)),
             slow_clients: plan.slow.map(|slow| SlowSummary {
                 clients: slow.clients,
                 rounds: stats.slow.rounds,
@@ -369,6 +346,56 @@ impl Summary {
     #[must_use]
     pub fn meets_objectives(&self) -> bool {
         self.slo.iter().all(|slo| slo.met)
+    }
+}
+
+impl SampleText {
+    fn new(sample: &Sample, plan: &Plan) -> Self {
+        Self {
+            kind: plan
+                .traffic
+                .kinds()
+                .get(sample.kind)
+                .cloned()
+                .unwrap_or_default(),
+            rule: sample.rule.clone(),
+            request: String::from_utf8_lossy(&sample.request).into_owned(),
+            answer: String::from_utf8_lossy(&sample.answer).into_owned(),
+        }
+    }
+}
+
+impl Setup {
+    fn new(run: &RunFacts, plan: &Plan, outcome: &Outcome) -> Self {
+        Self {
+            loadgen: env!("CARGO_PKG_VERSION"),
+            command: run.command.clone(),
+            url: run.url.clone(),
+            started_at: rfc3339(outcome.started_at),
+            mode: if outcome.open.is_some() {
+                "open"
+            } else {
+                "closed"
+            },
+            connections: plan.connections,
+            depth: match plan.load {
+                Load::Closed { depth } => depth,
+                Load::Open { .. } => 1,
+            },
+            target_rate: run.rate.clone(),
+            workers: plan.cpus.len(),
+            driver: outcome.driver.clone(),
+            seed: plan.seed,
+            warmup_s: plan.warmup.as_secs_f64(),
+            planned_s: match plan.length {
+                Length::Duration(length) => Some(length.as_secs_f64()),
+                Length::Count(_) => None,
+            },
+            planned_requests: match plan.length {
+                Length::Duration(_) => None,
+                Length::Count(count) => Some(count),
+            },
+        }
     }
 }
 

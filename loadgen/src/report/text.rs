@@ -66,13 +66,17 @@ fn write_all(text: &mut String, summary: &Summary) -> std::fmt::Result {
 }
 
 fn headline(summary: &Summary) -> String {
-    let pace = match &summary.target_rate {
+    let pace = match &summary.setup.target_rate {
         Some(rate) => format!("open loop at {rate}/s"),
-        None => format!("closed loop, depth {}", summary.depth),
+        None => format!("closed loop, depth {}", summary.setup.depth),
     };
     format!(
         "{}: {pace}, {} connections, {:.2} s, {} worker(s), {}",
-        summary.url, summary.connections, summary.duration_s, summary.workers, summary.driver
+        summary.setup.url,
+        summary.setup.connections,
+        summary.duration_s,
+        summary.setup.workers,
+        summary.setup.driver
     )
 }
 

@@ -20,32 +20,14 @@ fn all_outputs_of_one_run_agree() {
     });
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let names = ["a.csv", "a.md", "a.html", "a.hgrm", "a.log", "a.ndjson"].map(path);
-    let [csv, markdown, html, hgrm, log, ndjson] = &names;
-    let flags = [
-        "-d",
-        "2200ms",
-        "-c",
-        "2",
-        "--rate",
-        "100",
-        "--slo",
-        "p99<10s",
-        "--slo",
-        "hit_ratio>50%",
-        "--csv",
-        csv,
-        "--markdown",
-        markdown,
-        "--html",
-        html,
-        "--hgrm",
-        hgrm,
-        "--hdr-log",
-        log,
-        "--ndjson",
-        ndjson,
-    ];
+    let names = ["csv", "markdown", "html", "hgrm", "hdr-log", "ndjson"];
+    let files = names.map(path);
+    let mut flags = "-d 2200ms -c 2 --rate 100 --slo p99<10s --slo hit_ratio>50%".to_owned();
+    for (name, file) in names.iter().zip(&files) {
+        flags += &format!(" --{name} {file}");
+    }
+    let flags: Vec<&str> = flags.split(' ').collect();
+    let [csv, markdown, html, hgrm, log, ndjson] = &files;
     let ran = loadgen(&server.url("/<b>?{rand:10}"), &flags);
     assert!(ran.code == 0 || ran.code == 4, "{}", ran.stderr);
     assert_eq!(ran.json["requests"], 220);
@@ -131,4 +113,36 @@ fn quiet_runs_leave_standard_output_to_the_data_asked_for() {
         stdout.starts_with("kind,") && stderr.contains("requests"),
         "{stdout}"
     );
+}
+
+/// The documentation names every field of the JSON document, and no other program has to guess.
+#[test]
+fn every_field_is_documented() {
+    let server = Server::start(|_| ok(&["Cache-Status: a; hit"], "x"));
+    let flags = [
+        "-n",
+        "3",
+        "--slow-clients",
+        "1",
+        "--expect-status",
+        "404",
+        "--slo",
+        "p50<1s",
+    ];
+    let ran = loadgen(&server.url("/"), &flags);
+    let page = include_str!("../../README.md");
+    let check = |value: &Value| {
+        for name in value.as_object().unwrap().keys() {
+            assert!(
+                page.contains(&format!("`{name}`")),
+                "{name} is not documented"
+            );
+        }
+    };
+    check(&ran.json);
+    for inner in ["latency_us", "slow_clients", "sample"] {
+        check(&ran.json[inner]);
+    }
+    check(&ran.json["kinds"][0]);
+    check(&ran.json["slo"][0]);
 }

@@ -400,31 +400,7 @@ fn an_interrupted_run_says_so_and_keeps_its_results() {
     assert!(ran.number("requests") >= 49.0);
 }
 
-#[test]
-fn a_mix_is_sent_in_its_shares_and_judged_kind_by_kind() {
-    let server = Server::start(|request| match request.field("Origin") {
-        Some(origin) if origin.ends_with(".good.example") => ok(
-            &[
-                "Vary: Origin",
-                &format!("Access-Control-Allow-Origin: {origin}"),
-            ],
-            "x",
-        ),
-        _ if request.method == "OPTIONS" => {
-            Reply::Bytes(b"HTTP/1.1 204 No Content\r\nVary: Origin\r\n\r\n".to_vec())
-        }
-        _ => ok(&["Vary: Origin"], "x"),
-    });
-    let folder = tempfile::tempdir().unwrap();
-    let mix = folder.path().join("mix.toml");
-    std::fs::write(
-        folder.path().join("list.txt"),
-        "https://a.good.example # one\n\n",
-    )
-    .unwrap();
-    std::fs::write(
-        &mix,
-        r#"
+const MIX: &str = r#"
         [[request]]
         name = "fonts"
         weight = 3
@@ -448,9 +424,31 @@ fn a_mix_is_sent_in_its_shares_and_judged_kind_by_kind() {
         [request.expect]
         status = "204"
         absent = ["Access-Control-Allow-Origin"]
-        "#,
+        "#;
+
+#[test]
+fn a_mix_is_sent_in_its_shares_and_judged_kind_by_kind() {
+    let server = Server::start(|request| match request.field("Origin") {
+        Some(origin) if origin.ends_with(".good.example") => ok(
+            &[
+                "Vary: Origin",
+                &format!("Access-Control-Allow-Origin: {origin}"),
+            ],
+            "x",
+        ),
+        _ if request.method == "OPTIONS" => {
+            Reply::Bytes(b"HTTP/1.1 204 No Content\r\nVary: Origin\r\n\r\n".to_vec())
+        }
+        _ => ok(&["Vary: Origin"], "x"),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mix = folder.path().join("mix.toml");
+    std::fs::write(
+        folder.path().join("list.txt"),
+        "https://a.good.example # one\n\n",
     )
     .unwrap();
+    std::fs::write(&mix, MIX).unwrap();
     let mix = mix.to_str().unwrap();
     let ran = loadgen(
         &server.url(""),
@@ -483,11 +481,15 @@ fn a_mix_is_sent_in_its_shares_and_judged_kind_by_kind() {
         preflight.field("Access-Control-Request-Headers"),
         Some("x-a")
     );
+}
 
+#[test]
+fn a_mix_with_an_unknown_key_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
     let bad = folder.path().join("bad.toml");
     std::fs::write(&bad, "[[request]]\npath = \"/\"\nwieght = 3\n").unwrap();
     let ran = loadgen(
-        &server.url(""),
+        "http://127.0.0.1:1",
         &["-n", "1", "--mix", bad.to_str().unwrap()],
     );
     assert!(
