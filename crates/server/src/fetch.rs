@@ -46,6 +46,7 @@ pub(crate) async fn run(
         batch,
         section: &mut scratch.section,
         begun: false,
+        uploading: None,
     };
     let waiter = Waiter {
         worker: connection.worker,
@@ -297,6 +298,7 @@ impl Waiter<'_> {
         };
         let framing = match (part, head.content_length()) {
             (Some((first, last)), _) => OutFraming::Length(last - first + 1),
+            (None, _) if matches!(head.status(), 204 | 304) => OutFraming::Absent,
             (None, Some(length)) => OutFraming::Length(length),
             (None, None) => OutFraming::of(&BodyLength::Chunked, request.version()),
         };

@@ -8,8 +8,8 @@ use std::task::Poll;
 use bytes::Bytes;
 use corsair_cache::{
     FailureKind, FetchTimes, FillFailure, FillHead, Found, Freshness, HeadParts, Lead, Mode,
-    NoStore, RequestDirectives, Retry as FillRetry, Reuse, Stored, Ticket, VaryOrigin, Window,
-    decide_reuse, decide_storable, refresh,
+    NoStore, RequestDirectives, Retry as FillRetry, Reuse, SetCookie, Stored, Ticket, VaryOrigin,
+    Window, decide_reuse, decide_storable, refresh,
 };
 use corsair_http1::{FieldSection, Persistence, Request};
 use corsair_rules::UpstreamMode;
@@ -97,7 +97,7 @@ impl Leader<'_> {
                 Ok(fetched) => fetched,
                 Err(error) => return self.fail(lead, &error),
             };
-        if response.status() != 304 || self.fill.stale.is_none() {
+        if response.status() != 304 {
             return self
                 .publish(&upstream, lead, ticket, request, response, fields, times)
                 .await;
@@ -145,6 +145,9 @@ impl Leader<'_> {
         let head = self.forward.upstream_head(Purpose::Fill, stale);
         let request_time = self.worker.clock.read().unix;
         let response = upstream.exchange(b"GET", head, Retry::Once).await?;
+        if response.status() == 304 && stale.is_none() {
+            return Err(UpstreamError::Malformed("304 unasked"));
+        }
         let response_time = self.worker.clock.read().unix;
         let fields = response.all_fields();
         Ok((
@@ -190,7 +193,12 @@ impl Leader<'_> {
                 UpstreamMode::Override => VaryOrigin::Ignore,
                 UpstreamMode::Passthrough | UpstreamMode::Duplicate => VaryOrigin::Keep,
             },
-            set_cookie: policy.set_cookie,
+            // What is only passed on is passed on whole.
+            set_cookie: if storable.is_ok() {
+                policy.set_cookie
+            } else {
+                SetCookie::Store
+            },
             request,
         });
         let reserved = storable

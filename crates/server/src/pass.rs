@@ -21,7 +21,7 @@ use crate::forward::{Forward, Purpose};
 use crate::io::{self as wire, Receiver, Sender};
 use crate::plan::millis;
 use crate::reply::Batch;
-use crate::respond::{self, OutFraming};
+use crate::respond::{self, CONDITIONS, OutFraming};
 use crate::upstream::{self, Response, Retry, Reuse, Upstream, UpstreamError};
 use crate::worker::Worker;
 
@@ -37,6 +37,9 @@ pub(crate) struct ClientSide<'a> {
     pub(crate) section: &'a mut FieldSection,
     /// Whether anything of a response has left: then an error can only cut it short.
     pub(crate) begun: bool,
+    /// Set while the request's body is still on its way: a response that does not wait for it ends the
+    /// connection.
+    pub(crate) uploading: Option<Rc<Cell<bool>>>,
 }
 
 impl ClientSide<'_> {
@@ -117,6 +120,7 @@ pub(crate) async fn run(
         batch,
         section: &mut scratch.section,
         begun: false,
+        uploading: None,
     };
     let body_max = forward.live.plan.limits.body_bytes;
     match forward.length {
@@ -149,6 +153,10 @@ async fn without_body(
     };
     let head = forward.upstream_head(Purpose::Pass, None);
     match upstream.exchange(method, head, retry).await {
+        Ok(response) if response.status() == 304 && !forward.request().any_of(CONDITIONS) => {
+            let error = UpstreamError::Malformed("304 unasked");
+            refuse_for(client, forward, &error, forward.persistence(client.worker)).await
+        }
         Ok(response) => relay(upstream, client, forward, response, outcome).await,
         Err(error) => refuse_for(client, forward, &error, forward.persistence(client.worker)).await,
     }
@@ -220,6 +228,13 @@ async fn relay_to_end(
     };
     let persistence = match framing {
         OutFraming::Close => Persistence::Close,
+        _ if client
+            .uploading
+            .as_ref()
+            .is_some_and(|uploading| uploading.get()) =>
+        {
+            Persistence::Close
+        }
         OutFraming::Length(_) | OutFraming::Chunked | OutFraming::Absent => {
             forward.persistence(client.worker)
         }
@@ -363,7 +378,8 @@ async fn with_body(
     let worker = client.worker;
     let upstream_descriptor = connection.receiver.descriptor();
     let source_deadline = worker.deadlines.watch(source.descriptor());
-    let uploading = Cell::new(true);
+    let uploading = Rc::new(Cell::new(true));
+    client.uploading = Some(Rc::clone(&uploading));
     let uploader = Uploader {
         worker,
         source,

@@ -354,6 +354,8 @@ impl Upstream<'_> {
         mut connection: Connection,
         method: &[u8],
     ) -> Result<Response, UpstreamError> {
+        // For the whole head: one that comes byte by byte is late all the same.
+        self.arm(&connection);
         let mut head = ResponseHead::new();
         for _ in 0..=INTERIM_MAX {
             let bytes = self.receive_one_head(&mut connection, &mut head).await?;
@@ -403,7 +405,6 @@ impl Upstream<'_> {
             if !connection.buffer.make_room(RESPONSE_LIMITS.head_bytes_max) {
                 return Err(UpstreamError::Malformed("head too long"));
             }
-            self.arm(connection);
             let received = receive_more(&mut connection.receiver, &mut connection.buffer).await;
             match received {
                 Ok(0) | Err(_) if anything && !connection.deadline.is_expired() => {
