@@ -266,9 +266,14 @@ fn a_body_that_breaks_off_is_cut_and_never_stored() {
         };
         let mut client = node.client();
         client.get(&target).begin();
-        client
-            .try_answer("GET")
-            .expect_err("a tenth of the body is not the body");
+        match client.try_answer("GET") {
+            // The node may have seen the end before it had sent a byte.
+            Ok(response) => drop(response.is(502)),
+            Err(error) => assert!(
+                matches!(error, WireError::Truncated(_) | WireError::Reset),
+                "{error}"
+            ),
+        }
         upstream
             .expect(&format!("GET {target}"))
             .reply(200)
@@ -360,7 +365,11 @@ fn a_dirty_connection_is_never_used_again() {
         .perhaps()
         .reply(200)
         .body("fine");
-    node.ask("HEAD", "/head").send().is(200);
+    // A condition that only the upstream may evaluate keeps the HEAD a HEAD.
+    node.ask("HEAD", "/head")
+        .header("If-Match", "*")
+        .send()
+        .is(200);
     upstream.expect("GET /next").reply(200).body("fine");
     node.get("/next").send().is(200).body("fine");
 }
