@@ -478,9 +478,15 @@ impl CorsPolicies {
     /// request, so that it is the same for match, no match and no `Origin`.
     #[must_use]
     pub fn vary_contribution(&self, content_type: Option<&[u8]>) -> VaryContribution {
+        // The upstream's own lines are dropped outside `when`, too: one stored body serves all
+        // origins, so a line that an upstream wrote for one of them must not leave at all.
+        let dropped = match self.upstream_mode() {
+            UpstreamMode::Override => CORS_RESPONSE_FIELDS,
+            UpstreamMode::Passthrough | UpstreamMode::Duplicate => KnownSet::EMPTY,
+        };
         let mut contribution = VaryContribution {
             origin: false,
-            owned: KnownSet::EMPTY,
+            owned: dropped,
         };
         let governing = self
             .policies
@@ -498,7 +504,7 @@ impl CorsPolicies {
 }
 
 /// The upstream's response fields that `override` drops; [`is_cors_response_field`] for all names.
-pub(crate) const CORS_RESPONSE_FIELDS: KnownSet = KnownSet::of(&[
+const CORS_RESPONSE_FIELDS: KnownSet = KnownSet::of(&[
     KnownField::AccessControlAllowOrigin,
     KnownField::AccessControlAllowCredentials,
     KnownField::AccessControlAllowMethods,

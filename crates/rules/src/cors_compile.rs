@@ -4,7 +4,7 @@
 //! suffixes are those of the list at <https://publicsuffix.org>, as the `psl` crate carries it: a
 //! suffix that is not on the list (`localhost`, `internal`) is nobody's to register.
 
-use crate::cors::{CORS_RESPONSE_FIELDS, CorsPolicySpec, UpstreamMode};
+use crate::cors::{CorsPolicySpec, UpstreamMode};
 use crate::cors_policy::{
     Audience, Block, HeaderRule, ListSource, MethodRule, Policy, Standing, StarredName, is_method,
 };
@@ -364,10 +364,7 @@ fn lint_rest(spec: &CorsPolicySpec, findings: &mut Findings<'_>) {
 }
 
 fn owned_fields(spec: &CorsPolicySpec) -> KnownSet {
-    let mut owned = match spec.upstream {
-        UpstreamMode::Override => CORS_RESPONSE_FIELDS,
-        UpstreamMode::Passthrough | UpstreamMode::Duplicate => KnownSet::EMPTY,
-    };
+    let mut owned = KnownSet::EMPTY;
     if spec.timing {
         owned = owned.union(KnownSet::of(&[KnownField::TimingAllowOrigin]));
     }

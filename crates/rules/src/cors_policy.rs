@@ -164,7 +164,7 @@ pub(crate) struct Policy {
     pub(crate) header_source: ListSource,
     pub(crate) private_network: bool,
     pub(crate) refused_preflight_status: u16,
-    /// Upstream fields that the policy replaces.
+    /// Upstream fields beside CORS that the policy replaces.
     pub(crate) owned: KnownSet,
 }
 

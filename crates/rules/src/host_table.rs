@@ -256,9 +256,6 @@ impl HostTable {
         start: usize,
         mut accept: impl FnMut(usize, Payload) -> Option<T>,
     ) -> Option<T> {
-        if !self.has_suffixes {
-            return None;
-        }
         let host = text.get(start..)?;
         if host.len() > HOST_BYTES_MAX {
             return None;
@@ -321,6 +318,12 @@ impl HostTable {
             }
             rest = behind;
         }
+    }
+
+    /// Whether any key is a suffix.
+    #[inline]
+    pub(crate) fn has_suffixes(&self) -> bool {
+        self.has_suffixes
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -201,11 +201,25 @@ impl OriginSet {
             // Equality has proved every byte of the host.
             return self.is_port_written(scheme, port).then_some(pattern);
         }
+        if !self.table.has_suffixes() {
+            return None;
+        }
+        self.find_by_suffix(text, host_start, scheme, port)
+    }
+
+    #[inline(never)]
+    fn find_by_suffix(
+        &self,
+        text: &[u8],
+        host_start: usize,
+        scheme: SchemeCode,
+        port: PortCode,
+    ) -> Option<u32> {
         let (len, pattern) = self.table.find_suffix(text, host_start, |len, payload| {
             Some((len, self.admit(payload, scheme, port)?))
         })?;
         // Only what the wildcard covers is still a stranger's.
-        let covered = text.get(host_start..host_end - len - 1)?;
+        let covered = text.get(host_start..text.len() - len - 1)?;
         (are_labels(covered) && self.is_port_written(scheme, port)).then_some(pattern)
     }
 
