@@ -86,7 +86,11 @@ pub fn pattern(data: &[u8]) {
                 "an exact pattern allows itself"
             );
         }
-        assert_eq!(set.patterns().count(), 1, "one pattern can be read back");
+        // `*://` with a port that is one scheme's default comes back as one pattern a scheme.
+        assert!(
+            matches!(set.patterns().count(), 1 | 2),
+            "the pattern can be read back"
+        );
     }
 }
 

@@ -174,16 +174,22 @@ struct Op {
 /// policy.apply(&mut section, &context);
 /// assert_eq!(section.get_named(b"x-frame-options"), Some(&b"DENY"[..]));
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct HeaderPolicy {
     ops: Vec<Op>,
     is_static: bool,
 }
 
+impl Default for HeaderPolicy {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
 impl HeaderPolicy {
     /// No operations.
     #[must_use]
-    pub fn none() -> Self {
+    pub const fn none() -> Self {
         Self {
             ops: Vec::new(),
             is_static: true,

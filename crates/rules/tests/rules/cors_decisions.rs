@@ -1,13 +1,11 @@
 //! What policies answer, byte for byte: actual responses, preflights, `Vary`, several policies.
 
-mod support;
-
+use crate::support::Head;
 use corsair_http1::KnownField;
 use corsair_rules::{
     CorsKind, CorsOutcome, CorsPolicies, CorsPolicySpec, Dialect, RequestOrigin, ResourcePolicy,
     ShadowVerdict, UpstreamMode,
 };
-use support::Head;
 
 fn list(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|&text| text.to_owned()).collect()

@@ -3,13 +3,11 @@
 //! "Nothing" is a response without any CORS field, with `Vary: Origin`. What concerns stored
 //! responses (unkeyed origins, preflights kept and reused) is held by the tests of the whole node.
 
-mod support;
-
+use crate::support::Head;
 use corsair_rules::{
     CorsOutcome, CorsPolicies, CorsPolicySpec, Dialect, HeaderOp, HeaderOpSpec, HeaderPolicy,
     PatternError, RequestOrigin, Severity, is_cors_response_field, merge_vary,
 };
-use support::Head;
 
 fn spec(origins: &[&str]) -> CorsPolicySpec {
     CorsPolicySpec {

@@ -1,20 +1,16 @@
 //! Requests and policies for the tests of this crate.
-#![expect(
-    unreachable_pub,
-    reason = "a module of several test binaries, each of which is a crate of its own"
-)]
 
 use corsair_http1::{HeadLimits, Parsed, Request, RequestHead};
 
 /// A request head that was parsed, with its bytes.
-pub struct Head {
+pub(crate) struct Head {
     bytes: Vec<u8>,
     head: RequestHead,
 }
 
 impl Head {
     /// `lines` are field lines without line ends.
-    pub fn new(method: &str, lines: &[&str]) -> Self {
+    pub(crate) fn new(method: &str, lines: &[&str]) -> Self {
         Self::of_bytes(
             method,
             &lines.iter().map(|line| line.as_bytes()).collect::<Vec<_>>(),
@@ -23,7 +19,7 @@ impl Head {
     }
 
     /// The same with lines that may be refused by the parser.
-    pub fn of_bytes(method: &str, lines: &[&[u8]]) -> Option<Self> {
+    pub(crate) fn of_bytes(method: &str, lines: &[&[u8]]) -> Option<Self> {
         let mut bytes = format!("{method} / HTTP/1.1\r\nHost: cdn.example\r\n").into_bytes();
         for line in lines {
             bytes.extend_from_slice(line);
@@ -37,7 +33,7 @@ impl Head {
         }
     }
 
-    pub fn request(&self) -> Request<'_> {
+    pub(crate) fn request(&self) -> Request<'_> {
         self.head.view(&self.bytes)
     }
 }

@@ -1,0 +1,564 @@
+//! Header operations: each verb on each state of a response, what is refused, what is impossible.
+
+use crate::support::Head;
+use corsair_http1::FieldSection;
+use corsair_rules::{
+    CorsPolicies, CorsPolicySpec, Dialect, EditContext, HeaderConditionSpec, HeaderOp,
+    HeaderOpSpec, HeaderPolicy, OpPlace, SeedForm, SeedOpSpec, UpstreamMode, VALUE_BYTES_MAX,
+    fold_seed_siblings, read_seed_form,
+};
+use proptest::prelude::*;
+
+fn op(op: HeaderOp, name: &str, value: &str) -> HeaderOpSpec {
+    HeaderOpSpec {
+        op,
+        name: name.to_owned(),
+        value: (op != HeaderOp::Remove).then(|| value.to_owned()),
+        pattern: None,
+        when: HeaderConditionSpec::default(),
+    }
+}
+
+fn replace(name: &str, pattern: &str, value: &str) -> HeaderOpSpec {
+    HeaderOpSpec {
+        pattern: Some(pattern.to_owned()),
+        ..op(HeaderOp::Replace, name, value)
+    }
+}
+
+fn context<'a>(head: &'a Head, query: Option<&'a [u8]>) -> EditContext<'a> {
+    EditContext {
+        status: 200,
+        method: b"GET",
+        host: b"cdn.example",
+        path: b"/a/b.css",
+        query,
+        cache: "hit",
+        request: Some(head.request()),
+    }
+}
+
+/// The response's lines before and after, one per line of text.
+fn check(ops: &[HeaderOpSpec], before: &str, expected: &str) {
+    let policy = HeaderPolicy::compile(ops.to_vec()).expect("operations");
+    let mut section = FieldSection::new();
+    for line in before.lines() {
+        let (name, value) = line.split_once(": ").expect("a field line");
+        section.push(name.as_bytes(), value.as_bytes());
+    }
+    let head = Head::new("GET", &["Referer: https://page.example/x", "X-Id: 7"]);
+    policy.apply(&mut section, &context(&head, Some(b"v=12&w")));
+    let mut out = Vec::new();
+    section.render(&mut out);
+    let after = String::from_utf8(out).expect("text").replace("\r\n", "\n");
+    assert_eq!(after.trim_end(), expected, "{ops:?}");
+}
+
+#[test]
+fn each_verb() {
+    use HeaderOp::{Add, Append, Default, Merge, Remove, Set};
+    let two = "X-A: 1\nX-B: 2\nX-A: 3";
+    check(&[op(Set, "X-A", "9")], two, "X-B: 2\nX-A: 9");
+    check(
+        &[op(Set, "ETag", "\"9\"")],
+        "ETag: \"1\"\nX-B: 2",
+        "ETag: \"9\"\nX-B: 2",
+    );
+    check(&[op(Set, "X-C", "9")], "X-B: 2", "X-B: 2\nX-C: 9");
+    check(
+        &[op(Add, "X-A", "9")],
+        two,
+        "X-A: 1\nX-B: 2\nX-A: 3\nX-A: 9",
+    );
+    check(&[op(Append, "X-A", "9")], two, "X-B: 2\nX-A: 1, 3, 9");
+    check(&[op(Append, "X-C", "9")], "X-B: 2", "X-B: 2\nX-C: 9");
+    check(
+        &[op(Append, "Set-Cookie", "b=2")],
+        "Set-Cookie: a=1",
+        "Set-Cookie: a=1\nSet-Cookie: b=2",
+    );
+    check(
+        &[op(Merge, "Vary", "accept, Origin")],
+        "Vary: Accept",
+        "Vary: Accept, Origin",
+    );
+    check(
+        &[op(Merge, "Vary", "Origin, origin")],
+        "X-B: 2",
+        "X-B: 2\nVary: Origin, origin",
+    );
+    check(
+        &[op(Merge, "X-L", "b, c")],
+        "X-L: a, \"b, c\"\nX-L: B",
+        "X-L: a, \"b, c\", B, c",
+    );
+    check(&[op(Default, "X-A", "9")], two, two);
+    check(&[op(Default, "X-C", "9")], "X-B: 2", "X-B: 2\nX-C: 9");
+    check(&[op(Remove, "x-a", "")], two, "X-B: 2");
+    check(
+        &[op(Remove, "X-*", "")],
+        "X-A: 1\nServer: s\nx-b: 2",
+        "Server: s",
+    );
+    check(&[op(Remove, "X-C", "")], two, two);
+}
+
+#[test]
+fn replacing_parts_of_values() {
+    check(
+        &[replace("Location", "http://", "https://")],
+        "Location: http://a/b",
+        "Location: https://a/b",
+    );
+    check(
+        &[replace("Location", "http://*/", "/")],
+        "Location: http://a/b",
+        "Location: /b",
+    );
+    check(
+        &[replace("X-A", "a", "")],
+        "X-A: banana\nX-A: xyz",
+        "X-A: bnn\nX-A: xyz",
+    );
+    check(&[replace("X-A", "q", "r")], "X-A: banana", "X-A: banana");
+    check(
+        &[replace("X-A", "*", "${cache}")],
+        "X-A: banana",
+        "X-A: hit",
+    );
+    // A value that is replaced by nothing at all is a line less.
+    check(&[replace("X-A", "*", "")], "X-A: banana\nX-B: 2", "X-B: 2");
+}
+
+#[test]
+fn operations_run_in_order() {
+    let ops = [
+        op(HeaderOp::Remove, "Server", ""),
+        op(HeaderOp::Default, "Server", "edge"),
+        op(HeaderOp::Append, "Server", "two"),
+    ];
+    check(&ops, "Server: origin", "Server: edge, two");
+}
+
+#[test]
+fn values_with_variables() {
+    let set = |value: &str| [op(HeaderOp::Set, "X-V", value)];
+    check(
+        &set("${host}${path}?${query.v}"),
+        "",
+        "X-V: cdn.example/a/b.css?12",
+    );
+    check(&set("${status} ${cache}"), "", "X-V: 200 hit");
+    check(
+        &set("${request.referer}"),
+        "",
+        "X-V: https://page.example/x",
+    );
+    check(&set("${request.x-id}"), "", "X-V: 7");
+    check(&set("$${host}"), "", "X-V: ${host}");
+    // Nothing to say: no line, and none of the old ones touched.
+    check(&set("${request.absent}"), "X-V: old", "X-V: old");
+    check(&set("${query.w}"), "X-V: old", "X-V: old");
+}
+
+#[test]
+fn conditions() {
+    let when = |when| {
+        [HeaderOpSpec {
+            when,
+            ..op(HeaderOp::Set, "X-A", "1")
+        }]
+    };
+    let spec = HeaderConditionSpec::default;
+    let html = HeaderConditionSpec {
+        content_type: vec!["text/html".into()],
+        ..spec()
+    };
+    check(
+        &when(html.clone()),
+        "Content-Type: text/html",
+        "Content-Type: text/html\nX-A: 1",
+    );
+    check(
+        &when(html),
+        "Content-Type: text/css",
+        "Content-Type: text/css",
+    );
+    check(
+        &when(HeaderConditionSpec {
+            status: vec!["4xx".into()],
+            ..spec()
+        }),
+        "",
+        "",
+    );
+    check(
+        &when(HeaderConditionSpec {
+            path: vec!["/a/*.css".into()],
+            ..spec()
+        }),
+        "",
+        "X-A: 1",
+    );
+    let referred = HeaderConditionSpec {
+        request_header: vec!["Referer: *page*".into()],
+        ..spec()
+    };
+    check(&when(referred), "", "X-A: 1");
+}
+
+#[test]
+fn what_depends_on_the_request_is_not_static() {
+    let is_static = |spec: HeaderOpSpec| {
+        HeaderPolicy::compile(vec![spec])
+            .expect("valid")
+            .is_static()
+    };
+    let set = |value| op(HeaderOp::Set, "X-A", value);
+    assert!(HeaderPolicy::none().is_static() && HeaderPolicy::none().is_none());
+    assert!(HeaderPolicy::default().is_static(), "the default is none");
+    assert!(is_static(set("a")) && is_static(set("${status}")));
+    assert!(
+        !is_static(set("${cache}")) && !is_static(set("${query.a}")) && !is_static(set("${host}"))
+    );
+    let when = |when| HeaderOpSpec { when, ..set("a") };
+    let spec = HeaderConditionSpec::default;
+    assert!(is_static(when(HeaderConditionSpec {
+        status: vec!["2xx".into()],
+        ..spec()
+    })));
+    assert!(is_static(when(HeaderConditionSpec {
+        content_type: vec!["a/b".into()],
+        ..spec()
+    })));
+    assert!(!is_static(when(HeaderConditionSpec {
+        methods: vec!["GET".into()],
+        ..spec()
+    })));
+    assert!(!is_static(when(HeaderConditionSpec {
+        path: vec!["/".into()],
+        ..spec()
+    })));
+    assert!(!is_static(when(HeaderConditionSpec {
+        request_header: vec!["A".into()],
+        ..spec()
+    })));
+}
+
+#[test]
+fn refused_operations() {
+    use HeaderOp::{Add, Remove, Set};
+    let refused = |spec: HeaderOpSpec, place: OpPlace, code: &str| {
+        let shown = format!("{spec:?}");
+        let problems = HeaderPolicy::compile(vec![op(Set, "X-Ok", "1"), spec]).expect_err(&shown);
+        let told: Vec<_> = problems
+            .iter()
+            .map(|p| (p.op, p.place, p.lint.code()))
+            .collect();
+        assert_eq!(told, [(1, place, code)], "{shown}");
+    };
+    let protected = [
+        "Content-Length",
+        "transfer-encoding",
+        "Connection",
+        "Keep-Alive",
+        "Upgrade",
+        "TE",
+        "Trailer",
+        "Date",
+        "Age",
+        "Via",
+        "Cache-Status",
+        "Content-Range",
+        "Proxy-Authenticate",
+        "Sec-WebSocket-Accept",
+    ];
+    for name in protected {
+        refused(op(Set, name, "1"), OpPlace::Name, "E132");
+        refused(op(Remove, name, ""), OpPlace::Name, "E132");
+    }
+    for name in ["", "X A", "X:A", "X-A\r\nX-B", "X-\u{e9}"] {
+        refused(op(Add, name, "1"), OpPlace::Name, "E131");
+    }
+    for (verb, name) in [
+        (Set, "X-*"),
+        (Remove, "*"),
+        (Remove, "X*A"),
+        (Remove, "X-**"),
+    ] {
+        refused(op(verb, name, "1"), OpPlace::Name, "E137");
+    }
+    for value in ["a\r\nX-B: c", "a\0", "a\nb", "a\u{7f}", "${host}\r\n"] {
+        refused(op(Set, "X-A", value), OpPlace::Value, "E133");
+    }
+    refused(op(Set, "X-A", "${nothing}"), OpPlace::Value, "E134");
+    refused(op(Set, "X-A", "${host"), OpPlace::Value, "E134");
+    refused(
+        HeaderOpSpec {
+            value: None,
+            ..op(Set, "X-A", "")
+        },
+        OpPlace::Value,
+        "E135",
+    );
+    refused(
+        HeaderOpSpec {
+            value: Some("1".into()),
+            ..op(Remove, "X-A", "")
+        },
+        OpPlace::Value,
+        "E136",
+    );
+    refused(replace("X-A", "", "b"), OpPlace::Pattern, "E138");
+    refused(
+        HeaderOpSpec {
+            pattern: None,
+            ..replace("X-A", "", "b")
+        },
+        OpPlace::Pattern,
+        "E138",
+    );
+    refused(
+        HeaderOpSpec {
+            pattern: Some("a".into()),
+            ..op(Set, "X-A", "b")
+        },
+        OpPlace::Pattern,
+        "E136",
+    );
+    let when = HeaderConditionSpec {
+        status: vec!["2x".into()],
+        ..Default::default()
+    };
+    refused(
+        HeaderOpSpec {
+            when,
+            ..op(Set, "X-A", "b")
+        },
+        OpPlace::When,
+        "E139",
+    );
+}
+
+#[test]
+fn a_prefix_never_reaches_protected_fields() {
+    let before = "Connection: close\nContent-Length: 1\nContent-Type: a/b\nContent-Language: de\nContent-X: y";
+    let after = "Connection: close\nContent-Length: 1";
+    check(&[op(HeaderOp::Remove, "Content-*", "")], before, after);
+    check(&[op(HeaderOp::Remove, "c*", "")], before, after);
+}
+
+#[test]
+fn operations_that_fight_cors_are_told() {
+    let ops = vec![
+        op(HeaderOp::Set, "Access-Control-Allow-Origin", "*"),
+        op(HeaderOp::Remove, "Access-Control-Max-Age", ""),
+        op(HeaderOp::Set, "X-A", "1"),
+    ];
+    let policy = HeaderPolicy::compile(ops).expect("valid");
+    let spec = CorsPolicySpec {
+        origins: vec!["*".into()],
+        ..Default::default()
+    };
+    let live = CorsPolicies::compile(vec![spec.clone()]).expect("a policy");
+    let told: Vec<_> = policy
+        .conflicts_with(&live)
+        .iter()
+        .map(|p| (p.op, p.lint.code()))
+        .collect();
+    assert_eq!(told, [(0, "W131")]);
+    assert!(policy.conflicts_with(&CorsPolicies::none()).is_empty());
+    let upstream = CorsPolicySpec {
+        upstream: UpstreamMode::Passthrough,
+        ..spec
+    };
+    let passthrough = CorsPolicies::compile(vec![upstream]).expect("a policy");
+    assert!(policy.conflicts_with(&passthrough).is_empty());
+}
+
+#[test]
+fn results_are_bounded() {
+    let policy = HeaderPolicy::compile(vec![
+        op(HeaderOp::Set, "X-Q", "${query.v}"),
+        replace("X-Long", "a", &"b".repeat(100)),
+        op(HeaderOp::Merge, "X-M", "${query.v}"),
+    ])
+    .expect("valid");
+    let query = format!("v={}", "a,".repeat(20_000));
+    let head = Head::new("GET", &[]);
+    let mut section = FieldSection::new();
+    section.push(b"X-Long", &[b'a'; 1000]);
+    section.push(b"X-M", b"m");
+    policy.apply(&mut section, &context(&head, Some(query.as_bytes())));
+    assert_eq!(
+        section.get_named(b"X-Q").map(<[u8]>::len),
+        Some(VALUE_BYTES_MAX)
+    );
+    // Over the bound a value stays as it was.
+    assert_eq!(section.get_named(b"X-Long"), Some(&[b'a'; 1000][..]));
+    assert_eq!(section.get_named(b"X-M"), Some(&b"m, a"[..]));
+}
+
+// Splitting is impossible ------------------------------------------------------------------------
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_of_a_request_end_a_line(
+        query in prop::collection::vec(any::<u8>(), 0..60),
+        path in prop::collection::vec(any::<u8>(), 0..60),
+        host in prop::collection::vec(any::<u8>(), 0..30),
+        stored in "[ -~]{0,30}",
+    ) {
+        let query = [b"v=".as_slice(), &query].concat();
+        let ops = vec![
+            op(HeaderOp::Set, "X-1", "a${query.v}b"),
+            op(HeaderOp::Add, "X-2", "${path}"),
+            op(HeaderOp::Append, "X-3", "${host}"),
+            op(HeaderOp::Merge, "X-3", "${query.v}"),
+            replace("X-3", "a*b", "${path}"),
+        ];
+        let policy = HeaderPolicy::compile(ops).expect("valid");
+        let mut section = FieldSection::new();
+        section.push(b"X-3", stored.as_bytes());
+        let edit = EditContext {
+            status: 200,
+            method: b"GET",
+            host: &host,
+            path: &path,
+            query: Some(&query),
+            cache: "hit",
+            request: None,
+        };
+        policy.apply(&mut section, &edit);
+        let mut out = Vec::new();
+        section.render(&mut out);
+        let lines = out.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).count();
+        prop_assert_eq!(lines, section.len());
+        for line in section.iter() {
+            prop_assert!(line.name.starts_with(b"X-"));
+            prop_assert!(line.value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f)));
+        }
+    }
+}
+
+// The console's form -----------------------------------------------------------------------------
+
+fn seed(value: &str, validate_origin: bool, allow_duplicates: bool) -> SeedOpSpec {
+    SeedOpSpec {
+        op: op(HeaderOp::Add, "Access-Control-Allow-Origin", value),
+        validate_origin,
+        allow_duplicates,
+        dialect: Dialect::Alibaba,
+    }
+}
+
+#[test]
+fn the_console_s_form() {
+    let header = |seed: SeedOpSpec| match read_seed_form(seed) {
+        Ok(SeedForm::Header(op)) => (op.op, op.value.expect("a value")),
+        other => panic!("a header operation, not {other:?}"),
+    };
+    assert_eq!(
+        header(seed("*", false, false)),
+        (HeaderOp::Set, "*".to_owned())
+    );
+    let one = "http://www.aliyun.com";
+    assert_eq!(
+        header(seed(one, false, false)),
+        (HeaderOp::Set, one.to_owned())
+    );
+    assert_eq!(
+        header(seed(one, false, true)),
+        (HeaderOp::Add, one.to_owned())
+    );
+    let error = |seed: SeedOpSpec| read_seed_form(seed).expect_err("refused").code();
+    assert_eq!(error(seed("*", true, true)), "E114");
+    assert_eq!(
+        error(seed("http://a.com,http://b.com", false, false)),
+        "E116"
+    );
+    let elsewhere = SeedOpSpec {
+        op: op(HeaderOp::Add, "X-A", "1"),
+        ..seed("*", true, false)
+    };
+    assert_eq!(error(elsewhere), "E115");
+}
+
+/// The examples of the console's documentation, each with its answer.
+#[test]
+fn the_console_s_validation() {
+    let policies = |value: &str| {
+        let Ok(SeedForm::Cors(policy)) = read_seed_form(seed(value, true, false)) else {
+            panic!("a policy");
+        };
+        CorsPolicies::compile(vec![*policy]).expect("a policy")
+    };
+    let answer = |policies: &CorsPolicies, origin: &str| {
+        let origin = corsair_rules::RequestOrigin::One(origin.as_bytes());
+        let mut out = Vec::new();
+        policies
+            .decide_actual(origin, b"GET", None)
+            .write(&mut out, origin);
+        let text = String::from_utf8(out).expect("text");
+        text.strip_prefix("Access-Control-Allow-Origin: ")
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned()
+    };
+    let list = policies("http://example.com,https://aliyundoc.com");
+    let wildcard = policies("http://*.aliyundoc.com");
+    let escaped = policies("http://doc.aliyun%-example.com");
+    let several = policies("https://*.iflyvoice.cn, https://*.xxx.com, http://a.b.com");
+    let star = policies("*");
+    let rows = [
+        (&list, "http://example.com", "http://example.com"),
+        (&list, "https://aliyundoc.com", "https://aliyundoc.com"),
+        (&list, "http://aliyundoc.com", ""),
+        (&list, "http://aliyun.com", ""),
+        (
+            &wildcard,
+            "http://demo.aliyundoc.com",
+            "http://demo.aliyundoc.com",
+        ),
+        (&wildcard, "http://demo.example.com", ""),
+        (&wildcard, "https://demo.aliyundoc.com", ""),
+        (
+            &escaped,
+            "http://doc.aliyun-example.com",
+            "http://doc.aliyun-example.com",
+        ),
+        (&several, "https://x.xxx.com", "https://x.xxx.com"),
+        (&several, "http://a.b.com", "http://a.b.com"),
+        (&star, "http://anything.example", "*"),
+    ];
+    for (policies, origin, expected) in rows {
+        assert_eq!(answer(policies, origin), expected, "{origin}");
+    }
+}
+
+#[test]
+fn siblings_speak_for_the_preflight() {
+    let Ok(SeedForm::Cors(mut policy)) = read_seed_form(seed("http://a.example", true, false))
+    else {
+        panic!("a policy");
+    };
+    let ops = [
+        op(
+            HeaderOp::Add,
+            "Access-Control-Allow-Methods",
+            "POST,GET,HEAD,PUT,DELETE",
+        ),
+        op(HeaderOp::Add, "Access-Control-Max-Age", "3600"),
+        op(HeaderOp::Set, "access-control-allow-headers", "X-A, X-B"),
+        op(HeaderOp::Set, "Access-Control-Allow-Credentials", "true"),
+        op(HeaderOp::Set, "Access-Control-Expose-Headers", "ETag"),
+        op(HeaderOp::Set, "X-Other", "1"),
+    ];
+    fold_seed_siblings(&mut policy, &ops);
+    assert_eq!(policy.methods, ["POST", "GET", "HEAD", "PUT", "DELETE"]);
+    assert_eq!(policy.request_headers, ["X-A", "X-B"]);
+    assert_eq!((policy.max_age_s, policy.credentials), (Some(3600), true));
+    assert_eq!(policy.expose, ["ETag"]);
+}

@@ -1,0 +1,9 @@
+//! Tests of the rules that need more than one module: one binary, one link.
+
+mod attacks;
+mod choosing;
+mod corpus;
+mod cors_decisions;
+mod header_operations;
+mod origin_matching;
+mod support;
