@@ -21,7 +21,7 @@ pub struct Gates {
 impl Default for Gates {
     fn default() -> Self {
         Self {
-            worker_cpu_share_max: 0.95,
+            worker_cpu_share_max: 0.98,
             lag_p99_s_max: 0.01,
             lag_share_max: 0.2,
             rate_ratio_min: 0.95,
@@ -173,7 +173,7 @@ mod tests {
             })
         };
         check(&|_| (), "");
-        check(&|facts| facts.worker_cpu_share = 0.96, "busy 96 %");
+        check(&|facts| facts.worker_cpu_share = 0.99, "busy 99 %");
         check(
             &|facts| (facts.worker_cpu_share, facts.open) = (0.99, None),
             "",

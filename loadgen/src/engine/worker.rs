@@ -281,16 +281,22 @@ impl Worker {
     }
 
     fn dispatch(&self) {
-        let now = monotonic_ns();
+        let mut pace = self.pace.borrow_mut();
+        let Some(pace) = pace.as_mut() else { return };
+        let mut now = monotonic_ns();
+        if let Some(due) = pace.expired(now) {
+            while now < due {
+                std::hint::spin_loop();
+                now = monotonic_ns();
+            }
+        }
         let lag = |ticket: Ticket| {
             if self.is_counted(ticket.intended_ns) {
                 let late = now.saturating_sub(ticket.intended_ns);
                 stats::record(&mut self.stats.borrow_mut().lag, late);
             }
         };
-        if let Some(pace) = self.pace.borrow_mut().as_mut()
-            && let Err(error) = pace.dispatch(now, lag)
-        {
+        if let Err(error) = pace.dispatch(now, lag) {
             self.timer_error.borrow_mut().get_or_insert(error);
         }
     }
