@@ -343,9 +343,10 @@ impl Client {
             return Err(broken(&error));
         }
         self.received.drain(..consumed);
-        if self.reader.body_bytes_left() > RECEIVE_BYTES as u64 {
-            let room = RECEIVE_BYTES_LARGE.saturating_sub(self.received.len());
-            self.received.reserve(room);
+        let coming = self.reader.body_bytes_left();
+        if coming > RECEIVE_BYTES as u64 {
+            let room = usize::try_from(coming).unwrap_or(usize::MAX);
+            self.received.reserve(room.min(RECEIVE_BYTES_LARGE));
         }
         self.last_used_ns = now;
         end

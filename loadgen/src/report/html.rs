@@ -55,6 +55,9 @@ pub fn render(summary: &Summary, rows: &[SecondRow]) -> Result<String, Box<dyn E
             "CPU of the generator, and stolen time",
             &cpu_plot(rows)?,
         )?;
+        if summary.schedule_lag_us.is_some() {
+            write_plot(&mut page, "Schedule lag of the generator", &lag_plot(rows)?)?;
+        }
     }
     write_sample(&mut page, summary)?;
     let command: Vec<String> = summary
@@ -267,6 +270,16 @@ struct Axes<'a> {
 
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
+/// As many labels as there are whole numbers, so that each stands at one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "at most ten, and axes begin at 0"
+)]
+fn whole_steps(x_max: f64) -> usize {
+    1 + x_max.floor().clamp(1.0, 9.0) as usize
+}
+
 fn draw(curves: &[Curve], axes: &Axes<'_>) -> Result<String, Box<dyn Error>> {
     let highest = curves
         .iter()
@@ -289,6 +302,7 @@ fn draw(curves: &[Curve], axes: &Axes<'_>) -> Result<String, Box<dyn Error>> {
             .axis_style(FAINT)
             .label_style(text.clone())
             .x_desc(axes.x_text)
+            .x_labels(whole_steps(axes.x_max))
             .x_label_formatter(axes.x_label)
             .y_label_formatter(axes.y_label)
             .draw()?;
@@ -362,18 +376,16 @@ type Value<'a> = &'a dyn Fn(&SecondRow) -> f64;
 
 fn over_time(
     rows: &[SecondRow],
-    curves: [(&'static str, RGBColor, Value<'_>); 3],
+    curves: &[(&'static str, RGBColor, Value<'_>)],
     y_label: &dyn Fn(&f64) -> String,
 ) -> Result<String, Box<dyn Error>> {
     let time = |row: &SecondRow| number(row.t) + row.length_s;
-    let curves = curves.map(|(name, colour, value)| {
-        let points = rows.iter().map(|row| (time(row), value(row))).collect();
-        Curve {
-            name,
-            colour,
-            points,
-        }
-    });
+    let curve = |(name, colour, value): &(&'static str, RGBColor, Value<'_>)| Curve {
+        name,
+        colour: *colour,
+        points: rows.iter().map(|row| (time(row), value(row))).collect(),
+    };
+    let curves: Vec<Curve> = curves.iter().map(curve).collect();
     let x_max = rows.last().map_or(1.0, time).max(1.0);
     let x_label = |seconds: &f64| format!("{seconds:.0}");
     draw(
@@ -390,7 +402,7 @@ fn over_time(
 fn latency_plot(rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
     over_time(
         rows,
-        [
+        &[
             ("p50", FIRST, &|row| row.latency_us.p50),
             ("p99", SECOND, &|row| row.latency_us.p99),
             ("p99.9", THIRD, &|row| row.latency_us.p999),
@@ -403,7 +415,7 @@ fn rate_plot(rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
     let per_second = |count: u64, row: &SecondRow| number(count) / row.length_s.max(1e-9);
     over_time(
         rows,
-        [
+        &[
             ("answers", FIRST, &|row| row.rate),
             ("mismatches", SECOND, &|row| per_second(row.mismatches, row)),
             ("errors", THIRD, &|row| per_second(row.errors, row)),
@@ -415,13 +427,18 @@ fn rate_plot(rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
 fn cpu_plot(rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
     over_time(
         rows,
-        [
+        &[
             ("generator, CPUs", FIRST, &|row| row.client_cpu),
             ("stolen share", SECOND, &|row| row.stolen_share),
-            ("schedule lag p99, ms", THIRD, &|row| row.lag_p99_us / 1e3),
         ],
         &|value| format!("{value:.2}"),
     )
+}
+
+fn lag_plot(rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
+    over_time(rows, &[("p99", FIRST, &|row| row.lag_p99_us)], &|us| {
+        human_us(*us)
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a run are below 2^53")]

@@ -77,7 +77,7 @@ fn all_outputs_of_one_run_agree() {
         page.contains("/&lt;b&gt;?") && !page.contains("<b>?{"),
         "unescaped URL"
     );
-    assert_eq!(page.matches("<svg").count(), 4);
+    assert_eq!(page.matches("<svg").count(), 5);
     assert!(!page.contains("<script") && !page.contains("http://www.w3.org/1999/xlink"));
 
     let hgrm = read(hgrm);
