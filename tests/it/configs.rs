@@ -129,3 +129,20 @@ fn every_bad_example_is_refused_with_the_diagnostics_beside_it() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn the_readmes_configuration_is_clean() {
+    let readme = fs::read_to_string(workspace().join("README.md")).expect("readable");
+    let blocks: Vec<&str> = readme
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(!blocks.is_empty(), "the README shows no configuration");
+    let scratch = Scratch::new();
+    for block in blocks {
+        let file = scratch.write("readme.toml", block);
+        let said = corsair(&["check", "--deny", "warnings", text(&file)]);
+        assert_eq!(said.code, Some(0), "{block}\n{}", said.stdout);
+    }
+}
