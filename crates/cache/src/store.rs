@@ -191,9 +191,11 @@ impl Store {
     pub fn insert_fetched(
         &self,
         ticket: Ticket,
-        stored: Stored,
+        mut stored: Stored,
         request: Request<'_>,
     ) -> Arc<Stored> {
+        // Also for one that is not kept: who serves it may remember things under its number.
+        stored.place.id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let inserted = {
             let _stripe = self.lock_stripe(ticket.primary);
             if self.ticket(ticket.primary) == ticket {
@@ -231,7 +233,6 @@ impl Store {
             }
             None => hash,
         };
-        stored.place.id = self.next_id.fetch_add(1, Ordering::Relaxed);
         stored.place.slot = Some(slot);
         stored.place.primary = Some(hash);
         stored.place.weight = stored.weight();

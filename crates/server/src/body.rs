@@ -8,7 +8,7 @@ use corsair_http1::{BodyLength, ChunkStep, ChunkedDecoder};
 
 use crate::buffer::ReceiveBuffer;
 use crate::clock::Clock;
-use crate::deadline::{Deadline, Late};
+use crate::deadline::{CREDIT_MS, Deadline, Late};
 use crate::io::{Received, Receiver};
 
 /// Why a body cannot be received to its end.
@@ -150,15 +150,12 @@ impl BodyReader {
     }
 }
 
-/// Milliseconds that a peer may take before its average rate counts.
-const GRACE_MS: u64 = 5_000;
-
-/// How long a peer may take: a bucket of milliseconds that bytes fill and waiting empties.
+/// How long a peer may take. For the least rate a bucket of milliseconds that bytes fill and waiting
+/// empties; it stays with the deadline, so that what was earned in one send counts in the next.
 pub(crate) struct Pace<'a> {
     deadline: &'a Rc<Deadline>,
     clock: &'a Clock,
     rule: PaceRule,
-    left_ms: u64,
     waiting_since_ms: u64,
 }
 
@@ -177,23 +174,22 @@ pub(crate) enum PaceRule {
 }
 
 impl<'a> Pace<'a> {
-    /// A full bucket.
+    /// The pace of a peer whose deadline this is.
     pub(crate) fn new(deadline: &'a Rc<Deadline>, clock: &'a Clock, rule: PaceRule) -> Self {
         Self {
             deadline,
             clock,
             rule,
-            left_ms: GRACE_MS,
             waiting_since_ms: 0,
         }
     }
 
     /// Begins a wait: arms the deadline.
     pub(crate) fn begin(&mut self, late: Late) {
-        self.waiting_since_ms = self.clock.read().mono_ms;
+        self.waiting_since_ms = self.clock.mono_ms();
         let allowed_ms = match self.rule {
             PaceRule::EachWait(milliseconds) => milliseconds,
-            PaceRule::MinRate { silence_ms, .. } => self.left_ms.min(silence_ms),
+            PaceRule::MinRate { silence_ms, .. } => self.deadline.credit_ms().get().min(silence_ms),
         };
         self.deadline.set(self.waiting_since_ms + allowed_ms, late);
     }
@@ -212,11 +208,14 @@ impl<'a> Pace<'a> {
                 .mono_ms
                 .saturating_sub(self.waiting_since_ms);
             let earned_ms = (bytes as u64 * 1000).checked_div(bytes_per_second);
-            self.left_ms = self
-                .left_ms
-                .saturating_sub(waited_ms)
-                .saturating_add(earned_ms.unwrap_or(u64::MAX))
-                .min(silence_ms.max(GRACE_MS));
+            let credit = self.deadline.credit_ms();
+            let left_ms = credit.get().saturating_sub(waited_ms);
+            let earned_ms = earned_ms.unwrap_or(u64::MAX);
+            credit.set(
+                left_ms
+                    .saturating_add(earned_ms)
+                    .min(silence_ms.max(CREDIT_MS)),
+            );
         }
     }
 

@@ -134,10 +134,33 @@ impl<T> Pool<T> {
     }
 
     /// Gives one back; beyond the bound it is dropped.
-    pub(crate) fn give(&mut self, thing: T) {
+    pub(crate) fn give(&mut self, thing: T) -> Given {
         if self.idle.len() < self.kept_max {
             self.idle.push(thing);
+            Given::Kept
+        } else {
+            Given::Dropped
         }
+    }
+}
+
+/// What became of a thing that was given back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// It waits for the next taker.
+    Kept,
+    /// The pool has enough.
+    Dropped,
+}
+
+/// Hands free pages back to the system. glibc keeps what lies between small allocations, so that a burst
+/// of connections would leave its buffers resident. Walks the heap (milliseconds after a large burst):
+/// for quiet moments.
+pub(crate) fn return_free_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes the allocator's own locks and touches free memory only.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

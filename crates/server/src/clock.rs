@@ -30,6 +30,11 @@ impl Clock {
         }
     }
 
+    /// Reads the clock for deadlines alone.
+    pub(crate) fn mono_ms(&self) -> u64 {
+        coarse_ms(libc::CLOCK_MONOTONIC_COARSE)
+    }
+
     /// Reads the clocks.
     pub(crate) fn read(&self) -> Now {
         Now {

@@ -17,6 +17,9 @@ pub(crate) const TICK_MS: u64 = 100;
 /// a closed connection stays no longer. Twenty thousand connections cost 40,000 looks a second.
 const SLOTS: usize = 5;
 
+/// Milliseconds that a peer may take before its average rate counts.
+pub(crate) const CREDIT_MS: u64 = 5_000;
+
 /// What happens to a connection whose deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Late {
@@ -37,6 +40,7 @@ pub(crate) struct Deadline {
     late: Cell<Late>,
     expired: Cell<bool>,
     between_requests: Cell<bool>,
+    credit_ms: Cell<u64>,
     call_off: CallOff,
 }
 
@@ -55,6 +59,12 @@ impl Deadline {
     /// Whether the wheel has ended this connection.
     pub(crate) fn is_expired(&self) -> bool {
         self.expired.get()
+    }
+
+    /// How long the peer may still be waited for by the rule of the least rate: bytes fill it, waiting
+    /// empties it.
+    pub(crate) fn credit_ms(&self) -> &Cell<u64> {
+        &self.credit_ms
     }
 
     /// The handle by which the wheel calls off an idle receive.
@@ -106,6 +116,7 @@ impl Deadlines {
             late: Cell::new(Late::Never),
             expired: Cell::new(false),
             between_requests: Cell::new(false),
+            credit_ms: Cell::new(CREDIT_MS),
             call_off: CallOff::default(),
         });
         let next = (self.cursor.get() + 1) % SLOTS;

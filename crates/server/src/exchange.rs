@@ -12,15 +12,16 @@ use corsair_cache::{
     CacheStatus, Found, KeyHash, Lookup, Outcome, RequestDirectives, Reuse, Stored, decide_lookup,
     decide_reuse, hash_key, write_key,
 };
-use corsair_config::RoutePlan;
+use corsair_config::{RoutePlan, SitePlan};
 use corsair_http1::{
-    BodyLength, FieldSection, Persistence, Request, RequestHead, TargetForm, effective_authority,
-    expects_continue, parse_target, request_body_length, request_persistence,
+    Authority, BodyLength, FieldSection, FramingError, KnownField, Persistence, Request,
+    RequestHead, Target, TargetError, TargetForm, effective_authority, expects_continue,
+    parse_target, request_body_length, request_persistence,
 };
-use corsair_rules::CorsKind;
+use corsair_rules::{CorsKind, CorsOutcome};
 
 use crate::clock::Now;
-use crate::forward::{FillRequest, Forward, ForwardKind, Place};
+use crate::forward::{Expectation, FillRequest, Forward, ForwardKind, Place};
 use crate::front::{Front, FrontHit};
 use crate::plan::{LivePlan, PinnedPlan};
 use crate::reply::{Batch, BodyHold};
@@ -76,6 +77,19 @@ pub(crate) struct Seen<'a> {
     pub(crate) persistence: Persistence,
 }
 
+impl Seen<'_> {
+    /// The same when the request's body is not read: it would be taken for the next request.
+    fn behind_unread(self, length: BodyLength) -> Self {
+        match length {
+            BodyLength::None | BodyLength::Fixed(0) => self,
+            BodyLength::Fixed(_) | BodyLength::Chunked | BodyLength::UntilClose => Self {
+                persistence: Persistence::Close,
+                ..self
+            },
+        }
+    }
+}
+
 /// A stored response, held in the way that costs least.
 pub(crate) enum StoredRef {
     /// By this worker's front cache.
@@ -119,148 +133,184 @@ pub(crate) fn run(
     batch: &mut Batch,
 ) -> Next {
     let request = head.view(bytes);
-    let length = match request_body_length(request) {
-        Ok(length) => length,
-        Err(error) => return refuse(client, batch, error.status(), error.reason()),
-    };
-    let wants_continue = match expects_continue(request) {
-        Ok(wants) => wants,
-        Err(error) => return refuse(client, batch, error.status(), error.reason()),
-    };
-    if matches!(request.method(), b"CONNECT" | b"TRACE") {
-        return refuse(client, batch, 405, "method not served");
-    }
     let Scratch {
         key,
         target,
         section,
     } = scratch;
-    let target = match parse_target(request.method(), request.target(), target) {
-        Ok(target) => target,
-        Err(error) => return refuse(client, batch, error.status(), error.reason()),
-    };
-    let authority = match effective_authority(request, &target) {
-        Ok(authority) => authority,
-        Err(error) => return refuse(client, batch, error.status(), error.reason()),
+    let (target, authority) = match target_uri(request, target) {
+        Ok(named) => named,
+        Err(error) => return refuse(client, request, batch, error.status(), error.reason()),
     };
     let (host, port) = authority.map_or((&b""[..], None), |named| (named.host, named.port));
-    let plan = &client.live.plan;
-    let Some(site_number) = plan.sites.find(host) else {
-        return refuse(client, batch, 421, "no site has this host");
+    let Some(site) = client.live.plan.sites.find(host) else {
+        return refuse(client, request, batch, 421, "no site has this host");
     };
-    let site = &plan.site_plans[site_number];
-    let route_number = site.routes.find(target.path, request.method()).unwrap_or(0);
-    let route = &site.route_plans[route_number];
-    let persistence = match (client.persistence, request_persistence(request)) {
-        (Persistence::KeepAlive, Persistence::KeepAlive) => Persistence::KeepAlive,
-        _ => Persistence::Close,
-    };
+    let route = find_route(&client.live.plan.site_plans[site], target.path, request);
+    let place = Place { site, route, port };
     let seen = Seen {
         worker: client.worker,
         live: client.live,
-        route,
+        route: &client.live.plan.site_plans[site].route_plans[route],
         now: client.now,
         request,
         host,
         path: target.path,
         query: target.query,
-        persistence,
+        persistence: shorter(client.persistence, request_persistence(request)),
     };
-    if route.cors.classify(request) == CorsKind::Preflight {
-        // A body that nobody reads would be taken for the next request.
-        let unread_body = !matches!(length, BodyLength::None | BodyLength::Fixed(0));
-        let persistence = if unread_body {
-            Persistence::Close
-        } else {
-            persistence
-        };
-        respond::preflight(
-            &Seen {
-                persistence,
-                ..seen
-            },
-            batch,
-        );
-        return Next::Answered(persistence);
+    let body = match admit(request, &target) {
+        Ok(body) => body,
+        Err((status, reason)) => return refuse_on_route(&seen, batch, status, reason),
+    };
+    if seen.route.cors.classify(request) == CorsKind::Preflight {
+        let seen = seen.behind_unread(body.length);
+        respond::preflight(&seen, batch);
+        return Next::Answered(seen.persistence);
     }
-    if target.form == TargetForm::Asterisk {
-        return refuse(client, batch, 501, "server-wide OPTIONS is not served");
-    }
-    let forward = |kind| {
-        let place = Place {
-            site: site_number,
-            route: route_number,
-            port,
+    let lookup = decide_lookup(request, &body.length);
+    let pass = |outcome| {
+        let kind = ForwardKind::Pass {
+            outcome,
+            length: body.length,
         };
         Next::Forward(Box::new(Forward::new(
             client,
             head,
             &seen,
             place,
-            wants_continue,
+            body.expects,
             kind,
         )))
     };
-    let lookup = decide_lookup(request, &length);
     if let Lookup::Pass(_reason) = lookup {
-        return forward(ForwardKind::Pass {
-            outcome: Outcome::Pass,
-            length,
-        });
+        return pass(Outcome::Pass);
     }
     key.clear();
     write_key(key, "http", host, port, target.path, target.query);
     let hash = hash_key(&client.worker.shared.secret, key);
-    let fill = |outcome, marker_key, stale, reuse| {
-        let key = key.clone();
-        let fill_key = match lookup {
-            Lookup::Cache | Lookup::Pass(_) => marker_key,
-            Lookup::Alone(_) => client.worker.unshared_fill_key(),
-        };
-        let fill = FillRequest {
-            key,
-            hash,
-            fill_key,
-            marker_key,
-            outcome,
-            stale,
-            reuse,
-        };
-        forward(ForwardKind::Fill(fill))
-    };
-    let stored = match find(client, hash, key, request) {
-        Lookedup::Stored(stored) => stored,
-        Lookedup::HitForMiss => {
-            return forward(ForwardKind::Pass {
-                outcome: Outcome::HitForMiss,
-                length,
-            });
+    let found = find(client, hash, key, request);
+    let directives = RequestDirectives::parse(request);
+    let (marker_key, outcome, stale, reuse) = match found {
+        Lookedup::Stored(stored) => {
+            match decide_reuse(stored.stored(), &directives, client.now.unix) {
+                Reuse::Fresh => {
+                    respond::stored(
+                        &seen,
+                        &stored,
+                        CacheStatus::new(Outcome::Hit),
+                        section,
+                        batch,
+                    );
+                    return Next::Answered(seen.persistence);
+                }
+                Reuse::OnlyIfCached504 => return only_if_cached(&seen, batch),
+                reuse @ (Reuse::StaleWhileRevalidate | Reuse::StaleIfError | Reuse::Revalidate) => {
+                    let slot = stored.stored().slot().unwrap_or(hash);
+                    (slot, Outcome::Expired, Some(stored.share()), reuse)
+                }
+            }
         }
-        Lookedup::Miss { .. } if RequestDirectives::parse(request).only_if_cached => {
+        Lookedup::HitForMiss | Lookedup::Miss { .. } if directives.only_if_cached => {
             return only_if_cached(&seen, batch);
         }
-        Lookedup::Miss { fill_key, outcome } => {
-            return fill(outcome, fill_key, None, Reuse::Revalidate);
-        }
+        Lookedup::HitForMiss => return pass(Outcome::HitForMiss),
+        Lookedup::Miss { fill_key, outcome } => (fill_key, outcome, None, Reuse::Revalidate),
     };
-    let directives = RequestDirectives::parse(request);
-    match decide_reuse(stored.stored(), &directives, client.now.unix) {
-        Reuse::Fresh => {
-            respond::stored(
-                &seen,
-                &stored,
-                CacheStatus::new(Outcome::Hit),
-                section,
-                batch,
-            );
-            Next::Answered(persistence)
-        }
-        Reuse::OnlyIfCached504 => only_if_cached(&seen, batch),
-        reuse @ (Reuse::StaleWhileRevalidate | Reuse::StaleIfError | Reuse::Revalidate) => {
-            let fill_key = stored.stored().slot().unwrap_or(hash);
-            fill(Outcome::Expired, fill_key, Some(stored.share()), reuse)
-        }
+    let fill_key = match lookup {
+        Lookup::Cache | Lookup::Pass(_) => marker_key,
+        Lookup::Alone(_) => client.worker.unshared_fill_key(),
+    };
+    let key = key.clone();
+    let fill = FillRequest {
+        key,
+        hash,
+        fill_key,
+        marker_key,
+        outcome,
+        stale,
+        reuse,
+    };
+    let kind = ForwardKind::Fill(fill);
+    Next::Forward(Box::new(Forward::new(
+        client,
+        head,
+        &seen,
+        place,
+        body.expects,
+        kind,
+    )))
+}
+
+/// The target URI: what is asked for, and the authority it is asked of.
+fn target_uri<'a>(
+    request: Request<'a>,
+    scratch: &'a mut Vec<u8>,
+) -> Result<(Target<'a>, Option<Authority<'a>>), TargetError> {
+    let target = parse_target(request.method(), request.target(), scratch)?;
+    let authority = effective_authority(request, &target)?;
+    Ok((target, authority))
+}
+
+/// The number of the route: by method and path, a preflight also by the method that it asks about.
+fn find_route(site: &SitePlan, path: &[u8], request: Request<'_>) -> usize {
+    let by_method = |method: &[u8]| site.routes.find(path, method);
+    let asked_about = || match request.method() {
+        b"OPTIONS" => request
+            .field(KnownField::AccessControlRequestMethod)
+            .and_then(by_method),
+        _ => None,
+    };
+    by_method(request.method())
+        .or_else(asked_about)
+        .unwrap_or(0)
+}
+
+/// The body that follows a request's head.
+struct RequestBody {
+    length: BodyLength,
+    expects: Expectation,
+}
+
+/// What must hold before a request is looked at more closely; else a status and the reason.
+fn admit(request: Request<'_>, target: &Target<'_>) -> Result<RequestBody, (u16, &'static str)> {
+    let framing = |error: FramingError| (error.status(), error.reason());
+    let length = request_body_length(request).map_err(framing)?;
+    let expects = match expects_continue(request).map_err(framing)? {
+        true => Expectation::Continue,
+        false => Expectation::None,
+    };
+    if matches!(request.method(), b"CONNECT" | b"TRACE") {
+        return Err((501, "method not served"));
     }
+    if target.form == TargetForm::Asterisk {
+        return Err((501, "server-wide OPTIONS is not served"));
+    }
+    Ok(RequestBody { length, expects })
+}
+
+fn shorter(one: Persistence, other: Persistence) -> Persistence {
+    match (one, other) {
+        (Persistence::KeepAlive, Persistence::KeepAlive) => Persistence::KeepAlive,
+        (Persistence::Close, _) | (_, Persistence::Close) => Persistence::Close,
+    }
+}
+
+/// Refuses a request whose route is known: browsers can read why.
+fn refuse_on_route(seen: &Seen<'_>, batch: &mut Batch, status: u16, reason: &str) -> Next {
+    seen.worker.metrics.counters.bad_requests.increment();
+    let seen = Seen {
+        persistence: Persistence::Close,
+        ..*seen
+    };
+    respond::refusal(
+        &seen,
+        batch,
+        status,
+        CacheStatus::new(Outcome::Local),
+        reason,
+    );
+    Next::Answered(Persistence::Close)
 }
 
 fn only_if_cached(seen: &Seen<'_>, batch: &mut Batch) -> Next {
@@ -314,16 +364,26 @@ fn find(client: &Client<'_>, hash: KeyHash, key: &[u8], request: Request<'_>) ->
     }
 }
 
-/// Refuses a request before its route is known, or because it must not be served at all.
-fn refuse(client: &Client<'_>, batch: &mut Batch, status: u16, reason: &str) -> Next {
+/// Refuses a request that belongs to no route.
+fn refuse(
+    client: &Client<'_>,
+    request: Request<'_>,
+    batch: &mut Batch,
+    status: u16,
+    reason: &str,
+) -> Next {
     client.worker.metrics.counters.bad_requests.increment();
+    client.worker.metrics.count_cors(CorsOutcome::NoPolicy);
+    let out = batch.arena();
+    let method = request.method();
     respond::bare_refusal(
         client.worker,
         client.live,
         client.now,
         status,
         reason,
-        batch.arena(),
+        method,
+        out,
     );
     Next::Answered(Persistence::Close)
 }

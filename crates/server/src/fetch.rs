@@ -46,7 +46,7 @@ pub(crate) async fn run(
         batch,
         section: &mut scratch.section,
         begun: false,
-        uploading: None,
+        upload: None,
     };
     let waiter = Waiter {
         worker: connection.worker,

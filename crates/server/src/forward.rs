@@ -104,7 +104,7 @@ pub(crate) struct Forward {
     pub(crate) live: Rc<PinnedPlan>,
     pub(crate) peer: SocketAddr,
     pub(crate) length: BodyLength,
-    pub(crate) wants_continue: bool,
+    pub(crate) expects: Expectation,
     persistence: Persistence,
     pub(crate) kind: ForwardKind,
     site: usize,
@@ -146,6 +146,15 @@ impl AsGet<'_> {
     }
 }
 
+/// What the client waits for before it sends a body (RFC 9110 §10.1.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expectation {
+    /// Nothing.
+    None,
+    /// `100 Continue`.
+    Continue,
+}
+
 /// Which part of a request an upstream gets to see.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -162,7 +171,7 @@ impl Forward {
         head: &RequestHead,
         seen: &Seen<'_>,
         place: Place,
-        wants_continue: bool,
+        expects: Expectation,
         kind: ForwardKind,
     ) -> Self {
         let mut authority = seen.host.to_vec();
@@ -177,7 +186,7 @@ impl Forward {
                 ForwardKind::Pass { length, .. } => *length,
                 ForwardKind::Fill(_) => BodyLength::None,
             },
-            wants_continue,
+            expects,
             persistence: seen.persistence,
             kind,
             site: place.site,

@@ -6,6 +6,7 @@
 //! `zero-copy` feature, a timeout or a select around a receive or a send (both lose bytes). A late
 //! operation is ended by [`Socket::shutdown`], which completes it.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use monoio::io::{
-    AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, Canceller, OwnedReadHalf,
+    AsyncReadRent, AsyncWriteRent, CancelHandle, CancelableAsyncReadRent, Canceller, OwnedReadHalf,
     OwnedWriteHalf, Splitable,
 };
 use monoio::net::{TcpListener, TcpStream, UnixStream};
@@ -265,8 +266,7 @@ impl Receiver {
         buffer: B,
         call_off: &CallOff,
     ) -> (io::Result<Received>, B) {
-        let handle = call_off.0.borrow().handle();
-        let (result, buffer) = self.0.cancelable_read(buffer, handle).await;
+        let (result, buffer) = self.0.cancelable_read(buffer, call_off.handle()).await;
         let result = match result {
             Ok(count) => Ok(Received::Bytes(count)),
             Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => Ok(Received::CalledOff),
@@ -329,13 +329,23 @@ unsafe impl IoBuf for Rest {
 
 /// Lets somebody else call off a receive that waits.
 #[derive(Default)]
-pub(crate) struct CallOff(std::cell::RefCell<Canceller>);
+pub(crate) struct CallOff(RefCell<Option<Canceller>>);
 
 impl CallOff {
     /// Ends the receives that were started with this handle and still wait.
     pub(crate) fn call_off(&self) {
-        let spent = self.0.take();
-        self.0.replace(spent.cancel());
+        let canceller = self.0.borrow_mut().take();
+        // What is still pending was started with the canceller that is spent here.
+        let _renewed = canceller.map(Canceller::cancel);
+    }
+
+    /// Gives back the memory that called-off receives need, while nothing is being received.
+    pub(crate) fn release(&self) {
+        self.0.borrow_mut().take();
+    }
+
+    fn handle(&self) -> CancelHandle {
+        self.0.borrow_mut().get_or_insert_default().handle()
     }
 }
 

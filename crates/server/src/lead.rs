@@ -11,7 +11,7 @@ use corsair_cache::{
     NoStore, RequestDirectives, Retry as FillRetry, Reuse, SetCookie, Stored, Ticket, VaryOrigin,
     Window, decide_reuse, decide_storable, refresh,
 };
-use corsair_http1::{FieldSection, Persistence, Request};
+use corsair_http1::{BodyLength, FieldSection, Persistence, Request};
 use corsair_rules::UpstreamMode;
 
 use crate::body::{BodyError, BodyReader, Pace, PaceRule};
@@ -92,11 +92,10 @@ impl Leader<'_> {
             live: &self.forward.live,
             index: self.forward.route().upstream,
         };
-        let (response, fields, times) =
-            match self.fetch(&upstream, self.fill.stale.as_deref()).await {
-                Ok(fetched) => fetched,
-                Err(error) => return self.fail(lead, &error),
-            };
+        let (response, fields, times) = match self.fetch(&upstream, self.validatable()).await {
+            Ok(fetched) => fetched,
+            Err(error) => return self.fail(lead, &error),
+        };
         if response.status() != 304 {
             return self
                 .publish(&upstream, lead, ticket, request, response, fields, times)
@@ -120,6 +119,13 @@ impl Leader<'_> {
                 Err(error) => self.fail(lead, &error),
             },
         }
+    }
+
+    /// The stale response, when there is something to ask the upstream about it by.
+    fn validatable(&self) -> Option<&Stored> {
+        let has_validator =
+            |stored: &&Stored| stored.etag().is_some() || stored.last_modified().is_some();
+        self.fill.stale.as_deref().filter(has_validator)
     }
 
     /// Another fill may have ended between the lookup and the join.
@@ -201,20 +207,18 @@ impl Leader<'_> {
             },
             request,
         });
-        let reserved = storable
-            .map(|_| head.content_length().unwrap_or(0))
-            .and_then(|bytes| {
-                store
-                    .reserve(bytes)
-                    .map_err(|_full| NoStore::BudgetExhausted)
-            });
+        let body_bytes_max = policy.max_object.min(store.object_weight_max());
+        let reserved = storable.and_then(|_| match head.content_length().unwrap_or(0) {
+            bytes if bytes > body_bytes_max => Err(NoStore::TooLarge),
+            bytes => store
+                .reserve(bytes)
+                .map_err(|_full| NoStore::BudgetExhausted),
+        });
         let mode = match reserved {
             Ok(reservation) => {
                 lead.charge(reservation);
                 self.forward.set_verdict(Verdict::Stored);
-                Mode::Store {
-                    body_bytes_max: policy.max_object.min(store.object_weight_max()),
-                }
+                Mode::Store { body_bytes_max }
             }
             Err(reason) => {
                 self.note_not_storable(reason);
@@ -295,8 +299,10 @@ impl Leader<'_> {
     }
 
     fn keep_connection(&self, response: Response) {
-        if response.persistence == Persistence::KeepAlive {
-            let now_ms = self.worker.clock.read().mono_ms;
+        if response.persistence == Persistence::KeepAlive
+            && response.length != BodyLength::UntilClose
+        {
+            let now_ms = self.worker.clock.mono_ms();
             self.worker.pools.give(response.connection, now_ms);
         }
     }

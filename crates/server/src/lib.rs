@@ -22,6 +22,7 @@ mod pass;
 mod plan;
 mod reply;
 mod respond;
+mod upload;
 mod upstream;
 mod worker;
 

@@ -52,7 +52,7 @@ impl Mailbox {
 
     /// What came since the last call. The worker calls it after each ring.
     pub(crate) fn open(&self, fills: &mut Vec<KeyHash>) {
-        self.ringing.store(false, Ordering::Release);
+        self.ringing.swap(false, Ordering::AcqRel);
         let mut waiting = self
             .fills
             .lock()

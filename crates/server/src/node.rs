@@ -267,7 +267,7 @@ impl Node {
                 .map(|metrics| metrics.snapshot())
                 .collect(),
             store: StoreSnapshot {
-                bytes: self.shared.store.weight(),
+                bytes: self.shared.store.weight() + self.shared.store.reserved(),
                 budget: self.shared.store.capacity(),
                 objects: self.shared.store.len() as u64,
             },

@@ -1,27 +1,21 @@
 //! A request that the cache has nothing to do with: its body goes to the upstream and the response
 //! comes back, both at once, one buffer each, at the pace of the slower side. Nothing is held whole.
 
-use std::cell::Cell;
-use std::future::Future;
 use std::net::Shutdown;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 
 use corsair_cache::{CacheStatus, Invalidation, Outcome, decide_invalidation};
-use corsair_http1::{
-    BodyLength, CHUNK_END, FieldSection, LAST_CHUNK, Persistence, write_chunk_head,
-};
+use corsair_http1::{BodyLength, FieldSection, LAST_CHUNK, Persistence};
 
 use crate::body::{BodyError, BodyReader, Pace, PaceRule};
 use crate::buffer::ReceiveBuffer;
 use crate::connection::{self, Active, Connection};
-use crate::deadline::{Deadline, Late};
-use crate::forward::{Forward, Purpose};
+use crate::deadline::Deadline;
+use crate::forward::{Expectation, Forward, Purpose};
 use crate::io::{self as wire, Receiver, Sender};
-use crate::plan::millis;
 use crate::reply::Batch;
 use crate::respond::{self, CONDITIONS, OutFraming};
+use crate::upload::{Running, Upload, UploadState, Uploader, append_piece, join};
 use crate::upstream::{self, Response, Retry, Reuse, Upstream, UpstreamError};
 use crate::worker::Worker;
 
@@ -37,9 +31,8 @@ pub(crate) struct ClientSide<'a> {
     pub(crate) section: &'a mut FieldSection,
     /// Whether anything of a response has left: then an error can only cut it short.
     pub(crate) begun: bool,
-    /// Set while the request's body is still on its way: a response that does not wait for it ends the
-    /// connection.
-    pub(crate) uploading: Option<Rc<Cell<bool>>>,
+    /// The request's body, while it is on its way beside the response.
+    pub(crate) upload: Option<Rc<UploadState>>,
 }
 
 impl ClientSide<'_> {
@@ -120,7 +113,7 @@ pub(crate) async fn run(
         batch,
         section: &mut scratch.section,
         begun: false,
-        uploading: None,
+        upload: None,
     };
     let body_max = forward.live.plan.limits.body_bytes;
     match forward.length {
@@ -196,7 +189,7 @@ async fn relay(
     match relay_to_end(upstream, client, forward, response, outcome).await {
         Ok((connection, reusable, persistence)) => {
             if reusable == Persistence::KeepAlive {
-                let now_ms = client.worker.clock.read().mono_ms;
+                let now_ms = client.worker.clock.mono_ms();
                 client.worker.pools.give(connection, now_ms);
             }
             persistence
@@ -222,6 +215,7 @@ async fn relay_to_end(
         client.worker.shared.fills.invalidate(hash);
     }
     let framing = match (&response.length, response.stated_length()) {
+        _ if status == 204 => OutFraming::Absent,
         // HEAD and 304 state the length of a body that does not follow.
         (BodyLength::None, Some(length)) => OutFraming::Length(length),
         (length, _) => OutFraming::of(length, forward.request().version()),
@@ -229,9 +223,9 @@ async fn relay_to_end(
     let persistence = match framing {
         OutFraming::Close => Persistence::Close,
         _ if client
-            .uploading
+            .upload
             .as_ref()
-            .is_some_and(|uploading| uploading.get()) =>
+            .is_some_and(|upload| !upload.is_complete()) =>
         {
             Persistence::Close
         }
@@ -327,26 +321,6 @@ async fn relay_body(
     }
 }
 
-fn append_piece(out: &mut Vec<u8>, piece: &[u8], chunked: bool) {
-    if chunked {
-        write_chunk_head(out, piece.len());
-    }
-    out.extend_from_slice(piece);
-    if chunked {
-        out.extend_from_slice(CHUNK_END);
-    }
-}
-
-/// How sending a request body ended.
-enum Upload {
-    /// All of it was sent.
-    Complete,
-    /// The client stopped, was too slow, or sent something malformed.
-    ClientFailed(BodyError),
-    /// The upstream takes no more; its response may say why.
-    UpstreamStopped,
-}
-
 async fn with_body(
     upstream: &Upstream<'_>,
     client: &mut ClientSide<'_>,
@@ -363,7 +337,7 @@ async fn with_body(
     if let (Err(error), _) = upstream.send(&mut connection, head).await {
         return refuse_for(client, forward, &error, Persistence::Close).await;
     }
-    if forward.wants_continue && buffer.is_empty() {
+    if forward.expects == Expectation::Continue && buffer.is_empty() {
         client
             .batch()
             .arena()
@@ -378,8 +352,8 @@ async fn with_body(
     let worker = client.worker;
     let upstream_descriptor = connection.receiver.descriptor();
     let source_deadline = worker.deadlines.watch(source.descriptor());
-    let uploading = Rc::new(Cell::new(true));
-    client.uploading = Some(Rc::clone(&uploading));
+    let state = Rc::new(UploadState::default());
+    client.upload = Some(Rc::clone(&state));
     let uploader = Uploader {
         worker,
         source,
@@ -392,10 +366,11 @@ async fn with_body(
         upstream_deadline: Rc::clone(&connection.deadline),
         forward,
         upstream_timeout_ms: upstream.response_timeout_ms(),
+        state: Rc::clone(&state),
     };
     let upload = async {
         let ended = uploader.run().await;
-        uploading.set(false);
+        state.ended(&ended.0);
         if let (Upload::ClientFailed(_), _) = &ended {
             wire::shutdown(upstream_descriptor, Shutdown::Both);
         }
@@ -404,10 +379,13 @@ async fn with_body(
     let method = forward.request().method();
     let answer = async {
         let answered = match upstream.receive_head(connection, method).await {
-            Ok(response) => Ok(relay_to_end(upstream, client, forward, response, outcome).await),
+            Ok(response) => {
+                state.response_began();
+                Ok(relay_to_end(upstream, client, forward, response, outcome).await)
+            }
             Err(error) => Err(error),
         };
-        if uploading.get() {
+        if state.stop() == Running::Yes {
             // The response is complete without the rest of the body.
             source_deadline.call_off().call_off();
             wire::shutdown(upstream_descriptor, Shutdown::Both);
@@ -419,7 +397,7 @@ async fn with_body(
         (Upload::Complete, Ok(Ok((mut connection, reusable, persistence)))) => {
             connection.sender = Some(sink);
             if reusable == Persistence::KeepAlive {
-                worker.pools.give(connection, worker.clock.read().mono_ms);
+                worker.pools.give(connection, worker.clock.mono_ms());
             }
             persistence
         }
@@ -446,116 +424,8 @@ async fn with_body(
         (Upload::Complete | Upload::UpstreamStopped, Err(error)) => {
             refuse_for(client, forward, &error, Persistence::Close).await
         }
-        (_, Ok(_)) => Persistence::Close,
-    }
-}
-
-/// Sends a request body on to the upstream.
-struct Uploader<'a> {
-    worker: &'a Rc<Worker>,
-    source: &'a mut Receiver,
-    buffer: &'a mut ReceiveBuffer,
-    sink: Sender,
-    /// A deadline of its own: the response may be on its way to the same client.
-    source_deadline: &'a Rc<Deadline>,
-    /// Re-armed with every piece: the upstream's time to answer begins when the body is complete.
-    upstream_deadline: Rc<Deadline>,
-    forward: &'a Forward,
-    upstream_timeout_ms: u64,
-}
-
-impl Uploader<'_> {
-    async fn run(mut self) -> (Upload, Sender) {
-        let limits = &self.forward.live.plan.limits;
-        let rule = PaceRule::MinRate {
-            bytes_per_second: limits.body_min_rate,
-            silence_ms: millis(limits.idle_timeout),
-        };
-        let source_deadline = Rc::clone(self.source_deadline);
-        let mut pace = Pace::new(&source_deadline, &self.worker.clock, rule);
-        let mut reader = BodyReader::new(self.forward.length);
-        let chunked = self.forward.length == BodyLength::Chunked;
-        let mut total = 0_u64;
-        let mut piece = self
-            .worker
-            .body_buffers
-            .borrow_mut()
-            .take()
-            .unwrap_or_default();
-        let ended = loop {
-            piece.clear();
-            // While the client is waited for, the upstream is not late.
-            self.upstream_deadline.clear();
-            let next = reader.next(self.source, self.buffer, &mut pace).await;
-            let last = match next {
-                Ok(Some(count)) => {
-                    total += count as u64;
-                    if total > limits.body_bytes {
-                        break Upload::ClientFailed(BodyError::TooLarge);
-                    }
-                    append_piece(&mut piece, &self.buffer.unread()[..count], chunked);
-                    self.buffer.consume(count);
-                    false
-                }
-                Ok(None) => {
-                    if chunked {
-                        piece.extend_from_slice(LAST_CHUNK);
-                    }
-                    true
-                }
-                Err(error) => break Upload::ClientFailed(error),
-            };
-            self.worker
-                .metrics
-                .counters
-                .bytes_in
-                .add(piece.len() as u64);
-            self.arm_upstream();
-            let result;
-            (result, piece) = self.sink.send_all(piece).await;
-            if result.is_err() {
-                break Upload::UpstreamStopped;
-            }
-            self.arm_upstream();
-            if last {
-                break Upload::Complete;
-            }
-        };
-        self.worker.body_buffers.borrow_mut().give(piece);
-        (ended, self.sink)
-    }
-
-    fn arm_upstream(&self) {
-        let now_ms = self.worker.clock.read().mono_ms;
-        self.upstream_deadline
-            .set(now_ms + self.upstream_timeout_ms, Late::End);
-    }
-}
-
-/// Runs both to their ends, side by side; neither is ever dropped half-way.
-async fn join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
-    let (mut a, mut b) = (pin!(a), pin!(b));
-    let (mut a_output, mut b_output) = (None, None);
-    std::future::poll_fn(|context| {
-        if a_output.is_none()
-            && let Poll::Ready(output) = a.as_mut().poll(context)
-        {
-            a_output = Some(output);
+        (Upload::Complete | Upload::ClientFailed(_) | Upload::UpstreamStopped, Ok(_)) => {
+            Persistence::Close
         }
-        if b_output.is_none()
-            && let Poll::Ready(output) = b.as_mut().poll(context)
-        {
-            b_output = Some(output);
-        }
-        if a_output.is_some() && b_output.is_some() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
-    (
-        a_output.expect("polled to its end"),
-        b_output.expect("polled to its end"),
-    )
+    }
 }

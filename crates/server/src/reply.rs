@@ -173,15 +173,15 @@ impl Batch {
 
 /// What a sender tells while it sends; lets a slow reader be noticed.
 pub(crate) trait Progress {
-    /// `bytes` more have been taken by the kernel; `false` ends the sending.
-    fn sent(&self, bytes: usize) -> bool;
+    /// `bytes` more of a batch that takes several operations have been taken by the kernel.
+    fn sent(&self, bytes: usize);
 }
 
 /// Sends everything in the batch and empties it. Goes on after short sends.
 ///
 /// # Errors
-/// The socket's, `WriteZero` when it takes no more, `TimedOut` when `progress` ends it. What was sent
-/// up to then is unknown to the peer's application: the connection must be closed.
+/// The socket's, or `WriteZero` when it takes no more. What was sent up to then is unknown to the peer's
+/// application: the connection must be closed.
 pub(crate) async fn send_all(
     sender: &mut Sender,
     mut batch: Box<Batch>,
@@ -207,8 +207,9 @@ pub(crate) async fn send_all(
             Ok(0) => outcome = Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => {
                 batch.sent += count;
-                if batch.sent < total && !progress.sent(count) {
-                    outcome = Err(io::ErrorKind::TimedOut.into());
+                // A batch that one operation takes whole has nobody waiting in it.
+                if batch.sent < total || count < total {
+                    progress.sent(count);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -264,7 +264,7 @@ fn remembered_head(
             via(seen, out);
         }
     };
-    if !seen.route.headers.is_static() {
+    if !seen.route.headers.is_static() || stored.id() == 0 {
         return make(out);
     }
     let origin = HeadOrigin {
@@ -508,13 +508,15 @@ fn own_fields(seen: &Seen<'_>, status: u16, section: &mut FieldSection, out: &mu
     apply_rules(seen, status, None, Outcome::Local, section, out);
 }
 
-/// Answers a request that belongs to no route, and says that the connection ends.
+/// Answers a request that belongs to no route, and says that the connection ends. `method` is empty
+/// where the head could not be read.
 pub(crate) fn bare_refusal(
     worker: &Worker,
     live: &LivePlan,
     now: Now,
     status: u16,
     reason: &str,
+    method: &[u8],
     out: &mut Vec<u8>,
 ) {
     status_line(out, status);
@@ -523,8 +525,10 @@ pub(crate) fn bare_refusal(
     framing(out, OutFraming::Length(reason.len() as u64 + 1));
     cache_status_line(live, &CacheStatus::new(Outcome::Local), out);
     out.extend_from_slice(b"Connection: close\r\n\r\n");
-    out.extend_from_slice(reason.as_bytes());
-    out.push(b'\n');
+    if method != b"HEAD" {
+        out.extend_from_slice(reason.as_bytes());
+        out.push(b'\n');
+    }
     worker.metrics.count_response(Outcome::Local, status);
 }
 

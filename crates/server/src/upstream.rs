@@ -431,7 +431,7 @@ impl Upstream<'_> {
         let limit_ms = self.response_timeout_ms();
         connection
             .deadline
-            .set(self.worker.clock.read().mono_ms + limit_ms, Late::End);
+            .set(self.worker.clock.mono_ms() + limit_ms, Late::End);
     }
 
     fn broken(&self, connection: &Connection) -> UpstreamError {

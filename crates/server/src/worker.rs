@@ -17,7 +17,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use corsair_cache::{FillTable, KeyHash, KeySecret, Store, WakeWorkers};
 
-use crate::buffer::Pool;
+use crate::buffer::{Given, Pool, return_free_memory};
 use crate::clock::Clock;
 use crate::connection::{self, Active};
 use crate::deadline::{Deadlines, TICK_MS};
@@ -34,6 +34,8 @@ const ACCEPT_TASKS: usize = 8;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Sets of buffers that an idle worker keeps.
 const ACTIVE_KEPT_MAX: usize = 256;
+/// Sets of buffers dropped (about 20 KiB each) after which free memory is handed back.
+const ACTIVES_DROPPED_MIN: usize = 256;
 /// Body buffers that an idle worker keeps.
 const BODY_BUFFERS_KEPT_MAX: usize = 32;
 /// Turns of the wheel between two sweeps of the front cache and the upstream pools.
@@ -104,7 +106,8 @@ impl FillWaits {
     pub(crate) fn wait(&self, key: KeyHash, waker: &Waker) {
         let mut waits = self.0.borrow_mut();
         let waiting = waits.entry(key).or_default();
-        if !waiting.iter().any(|known| known.will_wake(waker)) {
+        // Only against waiting twice in a row; a task that is woken twice finds nothing the second time.
+        if !waiting.last().is_some_and(|known| known.will_wake(waker)) {
             waiting.push(waker.clone());
         }
     }
@@ -135,6 +138,7 @@ pub(crate) struct Worker {
     plan_generation: Cell<u64>,
     listeners: RefCell<Vec<Listener>>,
     unshared_fills: Cell<u64>,
+    actives_dropped: Cell<usize>,
 }
 
 impl Worker {
@@ -168,8 +172,16 @@ impl Worker {
 
     /// Gives them back.
     pub(crate) fn give_active(&self, mut active: Box<Active>) {
-        if active.make_reusable() {
-            self.actives.borrow_mut().give(active);
+        let kept = active.make_reusable() && self.actives.borrow_mut().give(active) == Given::Kept;
+        if !kept {
+            self.actives_dropped.set(self.actives_dropped.get() + 1);
+        }
+    }
+
+    fn return_memory_after_burst(&self) {
+        if self.actives_dropped.get() >= ACTIVES_DROPPED_MIN {
+            self.actives_dropped.set(0);
+            return_free_memory();
         }
     }
 
@@ -182,7 +194,8 @@ impl Worker {
     }
 }
 
-/// A task whose panic is contained. In tests a panic aborts instead (`CORSAIR_ABORT_ON_PANIC`).
+/// A task whose panic is contained in production; a debug build ends at once, so that no test passes
+/// over one.
 struct Contained<F> {
     task: Option<Pin<Box<F>>>,
     worker: Rc<Worker>,
@@ -198,6 +211,9 @@ impl<F: Future<Output = ()>> Future for Contained<F> {
         match std::panic::catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
             Ok(poll) => poll,
             Err(_panic) => {
+                if cfg!(debug_assertions) {
+                    std::process::abort();
+                }
                 // The panic hook has printed it. Dropping the task closes its sockets.
                 self.worker.metrics.counters.panics.increment();
                 self.task = None;
@@ -261,6 +277,7 @@ fn assemble(start: WorkerStart, driver: LiveDriver) -> std::io::Result<(Rc<Worke
         plan: RefCell::new(Rc::new(PinnedPlan::new(live))),
         listeners: RefCell::new(listeners),
         unshared_fills: Cell::new(0),
+        actives_dropped: Cell::new(0),
         shared: start.shared,
     });
     LOCAL.set(Some((worker.number, Rc::clone(&worker.fill_waits))));
@@ -276,7 +293,13 @@ async fn live(worker: &Rc<Worker>, mut bell: Bell) {
     io::spawn(turn_wheel(Rc::clone(worker)));
     let mut moved = Vec::new();
     let mut stopped_accepting = false;
-    while bell.wait().await.is_ok() {
+    loop {
+        match bell.wait().await {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return,
+            // The node holds the other end: anything else passes, and the worker must not end on it.
+            Err(_passing) => io::sleep(ACCEPT_PAUSE).await,
+        }
         worker.shared.mailboxes[worker.number].open(&mut moved);
         for key in moved.drain(..) {
             worker.fill_waits.wake(key);
@@ -311,6 +334,7 @@ async fn turn_wheel(worker: Rc<Worker>) {
         if turns.is_multiple_of(SWEEP_EVERY_TURNS) {
             worker.front.sweep();
             worker.pools.sweep(now.mono_ms);
+            worker.return_memory_after_burst();
         }
     }
 }
