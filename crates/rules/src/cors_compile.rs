@@ -4,10 +4,10 @@
 //! suffixes are those of the list at <https://publicsuffix.org>, as the `psl` crate carries it: a
 //! suffix that is not on the list (`localhost`, `internal`) is nobody's to register.
 
-use crate::cors::{CorsPolicySpec, UpstreamMode};
 use crate::cors_policy::{
     Audience, Block, HeaderRule, ListSource, MethodRule, Policy, Standing, StarredName, is_method,
 };
+use crate::cors_spec::{CorsPolicySpec, UpstreamMode};
 use crate::lint::{Lint, PolicyPlace, PolicyProblem, Severity};
 use crate::media_type::MediaPattern;
 use crate::origin_pattern::{Dialect, OriginPattern, SchemeRule};

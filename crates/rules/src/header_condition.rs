@@ -85,6 +85,11 @@ impl Condition {
         }
     }
 
+    /// Whether it asks for nothing.
+    pub(crate) fn is_always(&self) -> bool {
+        self.status.is_empty() && self.media.is_empty() && self.is_static()
+    }
+
     /// Whether it looks at nothing but the response.
     pub(crate) fn is_static(&self) -> bool {
         self.methods.is_empty() && self.paths.is_empty() && self.request.is_empty()

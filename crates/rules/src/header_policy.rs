@@ -6,7 +6,8 @@
 //! checked or cleaned. Operations run after the stored head and before CORS; Vary, Age, Date and
 //! the CORS lines of the node are not theirs.
 
-use crate::cors::{CorsPolicies, UpstreamMode, is_cors_response_field};
+use crate::cors::{CorsPolicies, is_cors_response_field};
+use crate::cors_spec::UpstreamMode;
 use crate::glob::{Glob, Replaced};
 use crate::header_condition::{Condition, HeaderConditionSpec};
 use crate::header_template::{Scratch, Template, VALUE_BYTES_MAX};
@@ -151,7 +152,8 @@ struct Op {
     /// As written; for `RemovePrefix` without the star.
     name: Box<[u8]>,
     known: Option<KnownField>,
-    when: Condition,
+    /// `None`: always.
+    when: Option<Box<Condition>>,
 }
 
 /// The header operations of one route.
@@ -248,7 +250,14 @@ impl HeaderPolicy {
         }
         let mut scratch = Scratch::new();
         for op in &self.ops {
-            if op.when.holds(section, context) {
+            if op.is_idle(section) {
+                continue;
+            }
+            if op
+                .when
+                .as_ref()
+                .is_none_or(|when| when.holds(section, context))
+            {
                 op.run(section, context, &mut scratch);
             }
         }
@@ -294,7 +303,7 @@ fn compile_op(spec: &HeaderOpSpec, add: &mut impl FnMut(OpPlace, Lint)) -> Optio
         KnownField::parse(name.as_bytes())
     };
     let when = match Condition::compile(&spec.when) {
-        Ok(when) => Some(when),
+        Ok(when) => Some((!when.is_always()).then(|| Box::new(when))),
         Err(texts) => {
             texts
                 .into_iter()
@@ -451,7 +460,22 @@ impl Op {
             | Verb::Replace(_, value) => value.is_static(),
             Verb::Remove | Verb::RemovePrefix => true,
         };
-        value_is_static && self.when.is_static()
+        value_is_static && self.when.as_ref().is_none_or(|when| when.is_static())
+    }
+
+    /// Whether there is nothing to remove or replace; the cheapest test, so the first.
+    #[inline]
+    fn is_idle(&self, section: &FieldSection) -> bool {
+        let only_takes = match &self.verb {
+            Verb::Remove | Verb::Replace(..) => true,
+            Verb::Set(_)
+            | Verb::Add(_)
+            | Verb::Append(_)
+            | Verb::Merge(_)
+            | Verb::Default(_)
+            | Verb::RemovePrefix => false,
+        };
+        only_takes && self.known.is_some_and(|field| !section.has(field))
     }
 
     fn run(&self, section: &mut FieldSection, context: &EditContext<'_>, scratch: &mut Scratch) {

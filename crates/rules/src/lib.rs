@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod cors;
+mod cors_answer;
 mod cors_compile;
 mod cors_policy;
+mod cors_spec;
 pub mod fuzzing;
 mod glob;
 mod header_condition;
@@ -27,11 +29,11 @@ mod star_anywhere;
 mod vary;
 mod web_origin;
 
-pub use cors::{
-    ActualAnswer, CorsKind, CorsOutcome, CorsPolicies, CorsPolicySpec, PreflightAnswer,
-    RequestOrigin, ResourcePolicy, ShadowVerdict, UpstreamMode, VaryContribution,
-    is_cors_response_field,
+pub use cors::{CorsKind, CorsPolicies, RequestOrigin, is_cors_response_field};
+pub use cors_answer::{
+    ActualAnswer, CorsOutcome, PreflightAnswer, ShadowVerdict, VaryContribution,
 };
+pub use cors_spec::{CorsPolicySpec, ResourcePolicy, UpstreamMode};
 pub use header_condition::HeaderConditionSpec;
 pub use header_policy::{
     EditContext, HeaderOp, HeaderOpSpec, HeaderPolicy, NameProtection, protection_of,

@@ -5,7 +5,7 @@
 //! keeps the upstream's lines and excludes validation. Several wildcards, and lists that mix both,
 //! are read too.
 
-use crate::cors::{CorsPolicySpec, UpstreamMode};
+use crate::cors_spec::{CorsPolicySpec, UpstreamMode};
 use crate::header_policy::{HeaderOp, HeaderOpSpec};
 use crate::lint::Lint;
 use crate::origin_pattern::Dialect;

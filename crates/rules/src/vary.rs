@@ -27,46 +27,69 @@ pub fn merge_vary<'a>(
     add: &str,
     out: &mut Vec<u8>,
 ) {
-    let start = out.len();
-    let mut members = 0;
-    let kept = existing
-        .flat_map(list_members)
-        .filter(|member| !(drop_origin && member.eq_ignore_ascii_case(b"origin")));
-    let mut push = |member: &[u8]| push_member(member, start, &mut members, out);
+    let mut line = Line {
+        starts: [0; VARY_MEMBERS_MAX],
+        members: 0,
+        base: out.len(),
+    };
     let mut fits = true;
-    for member in kept {
-        fits = fits && push(member);
+    let is_kept = |member: &[u8]| !(drop_origin && member.eq_ignore_ascii_case(b"origin"));
+    for value in existing {
+        // Mostly it is one name: then there is no list to take apart.
+        if memchr::memchr3(b',', b'"', b' ', value).is_none() {
+            fits = fits && (value.is_empty() || !is_kept(value) || line.push(value, out));
+            continue;
+        }
+        for member in list_members(value).filter(|member| is_kept(member)) {
+            fits = fits && line.push(member, out);
+        }
     }
     for member in list_members(add.as_bytes()) {
-        fits = fits && push(member);
+        fits = fits && line.push(member, out);
     }
     if !fits {
-        out.truncate(start);
+        out.truncate(line.base);
         out.extend_from_slice(b"Vary: *\r\n");
-    } else if members > 0 {
+    } else if line.members > 0 {
         out.extend_from_slice(b"\r\n");
     }
 }
 
-/// Adds one member unless it is there already; `false` when the line must become `*`.
-fn push_member(member: &[u8], start: usize, members: &mut usize, out: &mut Vec<u8>) -> bool {
-    const NAME: &[u8] = b"Vary: ";
-    if member == b"*" || *members == VARY_MEMBERS_MAX {
-        // At the bound a repeated member would still fit, but who sends that many gets `*`.
-        return false;
-    }
-    if *members == 0 {
-        out.extend_from_slice(NAME);
-    } else {
-        let written = &out[start + NAME.len()..];
-        if list_members(written).any(|own| own.eq_ignore_ascii_case(member)) {
+/// The line so far: where its members begin in the output.
+struct Line {
+    /// Counted from `base`.
+    starts: [u32; VARY_MEMBERS_MAX],
+    members: usize,
+    /// Where the line begins.
+    base: usize,
+}
+
+impl Line {
+    /// Adds one member unless it is there already; `false` when the line must become `*`.
+    fn push(&mut self, member: &[u8], out: &mut Vec<u8>) -> bool {
+        let written = &self.starts[..self.members];
+        let is_there = |&at: &u32| {
+            let at = self.base + at as usize;
+            // Two members of unequal length differ before the second one ends.
+            let own = out.get(at..at + member.len()).unwrap_or_default();
+            let ends = matches!(out.get(at + member.len()), None | Some(b','));
+            ends && own.eq_ignore_ascii_case(member)
+        };
+        if written.iter().any(is_there) {
             return true;
         }
-        out.extend_from_slice(b", ");
+        if member == b"*" || self.members == VARY_MEMBERS_MAX {
+            return false;
+        }
+        out.extend_from_slice(if self.members == 0 { b"Vary: " } else { b", " });
+        let Ok(start) = u32::try_from(out.len() - self.base) else {
+            return false;
+        };
+        self.starts[self.members] = start;
+        self.members += 1;
+        out.extend_from_slice(member);
+        true
     }
-    out.extend_from_slice(member);
-    *members += 1;
-    true
 }
 
 #[cfg(test)]

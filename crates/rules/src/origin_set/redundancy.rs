@@ -1,15 +1,15 @@
 //! Which patterns of a set are needless, because another one covers all they allow.
 //!
-//! Linear in the number of patterns: each asks the compiled table what else would have decided for
-//! it. "Covers" is a strict order (shorter suffix, any port, `*://`, earlier), so that removing all
+//! Close to linear in the number of patterns: each asks the compiled table what else would have
+//! decided for it. "Covers" is a strict order (shorter suffix, any port, `*://`, earlier), so that removing all
 //! reported patterns at once never removes an origin from the set.
 
 use super::{
     Breadth, OriginSet, PORT_ANY, PortCode, Record, SchemeCode, TAG_GROUP, TAG_PORT_ANY,
     TAG_SCHEME, first_of, push_records, record_key,
 };
-use crate::host_table::{KeyKind, Payload};
-use crate::origin_pattern::{OriginPattern, OriginRule};
+use crate::host_table::{Key, Payload};
+use crate::origin_pattern::OriginPattern;
 use std::collections::BTreeMap;
 
 /// One pattern that another one makes needless.
@@ -32,58 +32,82 @@ impl OriginSet {
     ///
     /// Coverage among star-anywhere patterns is reported for equal ones only.
     pub(crate) fn redundant(&self, patterns: &[OriginPattern]) -> Vec<Redundant> {
-        let mut anywhere_seen = BTreeMap::new();
         let mut found = Vec::new();
+        let mut anywhere_seen = BTreeMap::new();
         for (needless, pattern) in (0u32..).zip(patterns) {
             let by = match (self.star, pattern) {
                 (Some(star), _) => (star != needless).then_some(star),
-                (None, OriginPattern::Star) => None,
                 (None, OriginPattern::Null) => self.null.filter(|&null| null != needless),
-                (None, OriginPattern::Exact(rule)) => {
-                    let listed = self.covered_rule(needless, KeyKind::Whole, rule);
-                    listed.or_else(|| {
-                        let constant = pattern.as_constant()?;
-                        self.anywhere.as_ref()?.find(constant.as_bytes())
-                    })
-                }
-                (None, OriginPattern::Suffix(rule)) => {
-                    self.covered_rule(needless, KeyKind::Suffix, rule)
-                }
                 (None, OriginPattern::StarAnywhere { prefix, suffix }) => {
                     let first = *anywhere_seen.entry((prefix, suffix)).or_insert(needless);
                     (first != needless).then_some(first)
                 }
+                // These go by hosts, below.
+                (
+                    None,
+                    OriginPattern::Star | OriginPattern::Exact(_) | OriginPattern::Suffix(_),
+                ) => None,
             };
             found.extend(by.map(|by| Redundant { needless, by }));
         }
+        if self.star.is_none() {
+            self.redundant_hosts(patterns, &mut found);
+        }
+        found.sort_unstable_by_key(|redundant| redundant.needless);
         found
     }
 
+    /// In the table's own order, which reads memory from one end to the other.
+    fn redundant_hosts(&self, patterns: &[OriginPattern], found: &mut Vec<Redundant>) {
+        let mut members = Vec::new();
+        for (key, payload) in self.table.keys() {
+            members.clear();
+            if payload.tag & TAG_SCHEME == TAG_GROUP {
+                members.extend(
+                    self.group(payload.reference)
+                        .iter()
+                        .map(|record| record.pattern),
+                );
+                members.sort_unstable();
+                members.dedup();
+            } else if self.table.has_suffixes() || self.anywhere.is_some() {
+                members.push(payload.reference);
+            }
+            for &needless in &members {
+                let pattern = &patterns[needless as usize];
+                let by = self
+                    .covered_rule(needless, key, payload, pattern)
+                    .or_else(|| {
+                        let constant = pattern.as_constant()?;
+                        self.anywhere.as_ref()?.find(constant.as_bytes())
+                    });
+                found.extend(by.map(|by| Redundant { needless, by }));
+            }
+        }
+    }
+
     /// A pattern that covers a record of this one, when each of its records is covered.
-    fn covered_rule(&self, pattern: u32, kind: KeyKind, rule: &OriginRule) -> Option<u32> {
-        let mut own = Vec::with_capacity(2);
-        push_records(pattern, rule, &self.custom_schemes, &mut own);
-        // With a dot before it, a suffix pattern's own key is met like the shorter ones.
-        let text = match kind {
-            KeyKind::Whole => rule.host.to_string(),
-            KeyKind::Suffix => format!(".{}", rule.host),
+    fn covered_rule(
+        &self,
+        index: u32,
+        key: Key<'_>,
+        payload: Payload,
+        pattern: &OriginPattern,
+    ) -> Option<u32> {
+        let (OriginPattern::Exact(rule) | OriginPattern::Suffix(rule)) = pattern else {
+            return None;
         };
-        let text = text.as_bytes();
+        let mut own = Vec::with_capacity(2);
+        push_records(index, rule, &self.custom_schemes, &mut own);
         let mut by = None;
         for record in own {
-            let same_host = match kind {
-                KeyKind::Whole => self.table.find_whole(text, 0),
-                KeyKind::Suffix => None,
-            };
-            let covering = same_host
-                .and_then(|payload| self.covering_record(payload, record, SameKey::Yes))
-                .or_else(|| {
-                    self.table.find_suffix(text, 0, |len, payload| {
-                        let is_own = kind == KeyKind::Suffix && len == rule.host.len();
-                        let same_key = if is_own { SameKey::Yes } else { SameKey::No };
-                        self.covering_record(payload, record, same_key)
-                    })
-                });
+            let same_host = self.covering_record(payload, record, SameKey::Yes);
+            let covering = same_host.or_else(|| {
+                // Only suffixes shorter than the host: what stands behind its dots.
+                self.table.find_suffix(key.text, 0, |_, payload| {
+                    self.covering_record(payload, record, SameKey::No)
+                })
+            });
             by = Some(covering?);
         }
         by
