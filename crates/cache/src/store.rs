@@ -99,6 +99,7 @@ pub struct Store {
     object_weight_max: u64,
     next_id: AtomicU64,
     refused: AtomicU64,
+    lingering: Arc<AtomicU64>,
     stripes: Box<[Mutex<()>]>,
     epochs: Box<[AtomicU64]>,
 }
@@ -129,6 +130,7 @@ impl Store {
             capacity_bytes,
             next_id: AtomicU64::new(1),
             refused: AtomicU64::new(0),
+            lingering: Arc::default(),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect(),
         }
@@ -196,6 +198,7 @@ impl Store {
     ) -> Arc<Stored> {
         // Also for one that is not kept: who serves it may remember things under its number.
         stored.place.id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        stored.count_lingering_in(Arc::clone(&self.lingering));
         let inserted = {
             let _stripe = self.lock_stripe(ticket.primary);
             if self.ticket(ticket.primary) == ticket {
@@ -347,6 +350,13 @@ impl Store {
     #[must_use]
     pub fn reserved(&self) -> u64 {
         self.budget.reserved()
+    }
+
+    /// Bytes of responses that were evicted or replaced and are still held, most often by slow readers.
+    /// The budget does not cover them: who serves keeps them few.
+    #[must_use]
+    pub fn lingering(&self) -> u64 {
+        self.lingering.load(Ordering::Relaxed)
     }
 
     /// The budget in bytes.

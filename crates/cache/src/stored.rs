@@ -6,7 +6,8 @@
 //! the mark that it is no longer in the store.
 
 use core::ops::Deref;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
 
 use corsair_http1::{FieldSection, KnownField, Request, format_date, is_nominated_hop_by_hop};
 
@@ -237,7 +238,7 @@ pub struct Stored {
     pub(crate) place: Place,
     head: StoredHead,
     body: Body,
-    retired: AtomicBool,
+    lingering: Lingering,
 }
 
 /// Where the store put a response. Set once, before it is shared.
@@ -263,7 +264,7 @@ impl Stored {
             place: Place::default(),
             head,
             body,
-            retired: AtomicBool::new(false),
+            lingering: Lingering::default(),
         }
     }
 
@@ -317,12 +318,44 @@ impl Stored {
     #[must_use]
     #[inline]
     pub fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::Acquire)
+        self.lingering.retired.load(Ordering::Acquire)
     }
 
     /// Marks it as no longer in the store. It stays readable for whoever holds it.
     pub(crate) fn retire(&self) {
-        self.retired.store(true, Ordering::Release);
+        if !self.lingering.retired.swap(true, Ordering::AcqRel) {
+            self.lingering.begin(self.weight());
+        }
+    }
+
+    /// Tells where to count it from its retirement until the last holder lets go.
+    pub(crate) fn count_lingering_in(&mut self, ledger: Arc<AtomicU64>) {
+        self.lingering.ledger = Some(ledger);
+    }
+}
+
+/// What a response that has left the store still takes, because somebody holds it.
+#[derive(Default, Debug)]
+struct Lingering {
+    retired: AtomicBool,
+    bytes: AtomicU64,
+    ledger: Option<Arc<AtomicU64>>,
+}
+
+impl Lingering {
+    fn begin(&self, bytes: u64) {
+        if let Some(ledger) = &self.ledger {
+            self.bytes.store(bytes, Ordering::Relaxed);
+            ledger.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.fetch_sub(self.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 }
 

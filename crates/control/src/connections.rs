@@ -35,8 +35,9 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connections_max: 64,
-            // Longer than the usual scrape interval, so that Prometheus keeps its connection.
-            head_timeout: Duration::from_secs(75),
+            // Short, so that connections that say nothing do not keep health checks out for long;
+            // a scraper connects anew.
+            head_timeout: Duration::from_secs(10),
             age_max: Duration::from_secs(600),
             grace: Duration::from_secs(30),
             head_bytes_max: 16 * 1024,

@@ -194,6 +194,11 @@ impl<'a> Pace<'a> {
         self.deadline.set(self.waiting_since_ms + allowed_ms, late);
     }
 
+    /// The wait that has begun is one for the peer to take what is being sent.
+    pub(crate) fn note_sending(&self) {
+        self.deadline.set_sending_since(Some(self.waiting_since_ms));
+    }
+
     /// Ends a wait that moved `bytes`.
     pub(crate) fn end(&mut self, bytes: usize) {
         self.deadline.clear();

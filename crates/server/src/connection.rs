@@ -138,12 +138,7 @@ impl Connection<'_> {
     async fn wait_idle(&mut self) -> io::Result<()> {
         let live = self.worker.plan();
         let limits = &live.plan.limits;
-        let wait = if self.served > 0 {
-            limits.idle_timeout
-        } else {
-            limits.head_timeout
-        };
-        let idle_ms = millis(wait);
+        let idle_ms = millis(limits.idle_timeout);
         let now = self.worker.clock.read();
         self.deadline.set(
             now.mono_ms + idle_ms.saturating_sub(BUFFER_KEPT_MS),
@@ -400,9 +395,10 @@ pub(crate) async fn flush(
         &worker.clock,
         limits,
     )));
-    pace.0.borrow_mut().begin(Late::End);
+    pace.begin();
     let (result, batch) = reply::send_all(sender, batch, &pace).await;
     deadline.clear();
+    deadline.set_sending_since(None);
     *slot = Some(batch);
     if result.is_ok() {
         worker.metrics.counters.bytes_out.add(bytes as u64);
@@ -413,11 +409,20 @@ pub(crate) async fn flush(
 /// Re-arms the deadline after each short send.
 struct SendPace<'a>(std::cell::RefCell<Pace<'a>>);
 
+impl SendPace<'_> {
+    fn begin(&self) {
+        let mut pace = self.0.borrow_mut();
+        pace.begin(Late::End);
+        pace.note_sending();
+    }
+}
+
 impl Progress for SendPace<'_> {
     fn sent(&self, bytes: usize) {
         let mut pace = self.0.borrow_mut();
         pace.end(bytes);
-        pace.begin(Late::End);
+        drop(pace);
+        self.begin();
     }
 }
 

@@ -41,6 +41,7 @@ pub(crate) struct Deadline {
     expired: Cell<bool>,
     between_requests: Cell<bool>,
     credit_ms: Cell<u64>,
+    sending_since_ms: Cell<Option<u64>>,
     call_off: CallOff,
 }
 
@@ -59,6 +60,11 @@ impl Deadline {
     /// Whether the wheel has ended this connection.
     pub(crate) fn is_expired(&self) -> bool {
         self.expired.get()
+    }
+
+    /// Notes since when the peer has taken nothing of what is being sent; `None` when nothing is.
+    pub(crate) fn set_sending_since(&self, since_ms: Option<u64>) {
+        self.sending_since_ms.set(since_ms);
     }
 
     /// How long the peer may still be waited for by the rule of the least rate: bytes fill it, waiting
@@ -117,6 +123,7 @@ impl Deadlines {
             expired: Cell::new(false),
             between_requests: Cell::new(false),
             credit_ms: Cell::new(CREDIT_MS),
+            sending_since_ms: Cell::new(None),
             call_off: CallOff::default(),
         });
         let next = (self.cursor.get() + 1) % SLOTS;
@@ -159,6 +166,20 @@ impl Deadlines {
                 io::shutdown(deadline.descriptor, Shutdown::Read);
             }
         });
+    }
+
+    /// Ends the connections whose peers have taken nothing for `waited_ms`; returns how many.
+    pub(crate) fn end_stalled_senders(&self, now_ms: u64, waited_ms: u64) -> usize {
+        let mut ended = 0;
+        self.each(|deadline| {
+            let since_ms = deadline.sending_since_ms.get();
+            if since_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= waited_ms) {
+                deadline.expired.set(true);
+                io::shutdown(deadline.descriptor, Shutdown::Both);
+                ended += 1;
+            }
+        });
+        ended
     }
 
     /// Ends every connection there is.

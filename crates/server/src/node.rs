@@ -19,6 +19,9 @@ use crate::worker::{self, MailboxWaker, Shared, WorkerStart};
 
 /// Connections that the kernel may queue before a worker accepts them; cut to `somaxconn` by it.
 const BACKLOG: i32 = 4096;
+/// How often, and how far apart, a port that is taken is tried again: 1.5 s in all.
+const TAKEN_RETRIES: u32 = 30;
+const TAKEN_RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Workers at most: fills note who waits in a 64-bit set.
 const WORKERS_MAX: usize = 64;
 
@@ -314,6 +317,15 @@ fn refuse_taken(address: SocketAddr) -> std::io::Result<()> {
         Some(socket2::Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
+    // The ring of a node that was killed holds its listener for a moment longer than the process lives.
+    for _ in 0..TAKEN_RETRIES {
+        match socket.bind(&address.into()) {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                std::thread::park_timeout(TAKEN_RETRY_PAUSE);
+            }
+            result => return result,
+        }
+    }
     socket.bind(&address.into())
 }
 

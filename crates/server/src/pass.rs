@@ -16,7 +16,7 @@ use crate::io::{self as wire, Receiver, Sender};
 use crate::reply::Batch;
 use crate::respond::{self, CONDITIONS, OutFraming};
 use crate::upload::{Running, Upload, UploadState, Uploader, append_piece, join};
-use crate::upstream::{self, Response, Retry, Reuse, Upstream, UpstreamError};
+use crate::upstream::{self, HeadClock, Response, Retry, Reuse, Upstream, UpstreamError};
 use crate::worker::Worker;
 
 /// Bytes gathered before they are sent on.
@@ -378,7 +378,10 @@ async fn with_body(
     };
     let method = forward.request().method();
     let answer = async {
-        let answered = match upstream.receive_head(connection, method).await {
+        let answered = match upstream
+            .receive_head(connection, method, HeadClock::ByUpload)
+            .await
+        {
             Ok(response) => {
                 state.response_began();
                 Ok(relay_to_end(upstream, client, forward, response, outcome).await)

@@ -293,7 +293,11 @@ impl Upstream<'_> {
         if let Err(error) = sent {
             return (Err(error), request);
         }
-        (self.receive_head(connection, method).await, request)
+        (
+            self.receive_head(connection, method, HeadClock::FromNow)
+                .await,
+            request,
+        )
     }
 
     /// A connection, pooled or new.
@@ -353,9 +357,12 @@ impl Upstream<'_> {
         &self,
         mut connection: Connection,
         method: &[u8],
+        clock: HeadClock,
     ) -> Result<Response, UpstreamError> {
         // For the whole head: one that comes byte by byte is late all the same.
-        self.arm(&connection);
+        if clock == HeadClock::FromNow {
+            self.arm(&connection);
+        }
         let mut head = ResponseHead::new();
         for _ in 0..=INTERIM_MAX {
             let bytes = self.receive_one_head(&mut connection, &mut head).await?;
@@ -441,6 +448,15 @@ impl Upstream<'_> {
             UpstreamError::Broken
         }
     }
+}
+
+/// From when an upstream's time to answer counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeadClock {
+    /// The request is with it.
+    FromNow,
+    /// A body is still on its way to it, and who sends that keeps the clock.
+    ByUpload,
 }
 
 /// Whether a pooled connection will do.

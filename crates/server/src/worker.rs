@@ -36,6 +36,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const ACTIVE_KEPT_MAX: usize = 256;
 /// Sets of buffers dropped (about 20 KiB each) after which free memory is handed back.
 const ACTIVES_DROPPED_MIN: usize = 256;
+/// The part of the cache budget that evicted bodies may take beside it.
+const LINGERING_FRACTION: u64 = 8;
 /// Body buffers that an idle worker keeps.
 const BODY_BUFFERS_KEPT_MAX: usize = 32;
 /// Turns of the wheel between two sweeps of the front cache and the upstream pools.
@@ -175,6 +177,24 @@ impl Worker {
         let kept = active.make_reusable() && self.actives.borrow_mut().give(active) == Given::Kept;
         if !kept {
             self.actives_dropped.set(self.actives_dropped.get() + 1);
+        }
+    }
+
+    /// Evicted bodies that slow readers still hold are beyond the budget: when they are many, the readers
+    /// that take nothing go first.
+    fn end_stalled_readers(&self, now_ms: u64) {
+        let store = &self.shared.store;
+        let lingering = store.lingering();
+        if lingering <= store.capacity() / LINGERING_FRACTION {
+            return;
+        }
+        let patience_ms = if lingering > store.capacity() / 4 {
+            1_000
+        } else {
+            10_000
+        };
+        if self.deadlines.end_stalled_senders(now_ms, patience_ms) > 0 {
+            self.actives_dropped.set(ACTIVES_DROPPED_MIN);
         }
     }
 
@@ -335,6 +355,7 @@ async fn turn_wheel(worker: Rc<Worker>) {
             worker.front.sweep();
             worker.pools.sweep(now.mono_ms);
             worker.return_memory_after_burst();
+            worker.end_stalled_readers(now.mono_ms);
         }
     }
 }
