@@ -112,7 +112,7 @@ pub struct Outcome {
     pub worker_cpu_share_max: f64,
     /// What the workers waited with.
     pub driver: String,
-    /// Requests an open loop meant to send, and those it sent before the planned end.
+    /// Requests an open loop meant to send, and those it sent in time.
     pub open: Option<OpenLoop>,
     /// The most memory this process had resident.
     pub peak_rss_bytes: u64,
@@ -135,7 +135,7 @@ pub struct Outcome {
 pub struct OpenLoop {
     /// Requests meant to be sent.
     pub due: u64,
-    /// Of these, sent before the planned end.
+    /// Of these, sent before the planned end, or a tenth of a second after it.
     pub sent_in_time: u64,
     /// Planned length.
     pub planned: Duration,

@@ -29,6 +29,10 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// stood still at the end is charged for them; one that is simply too slow is not waited for.
 const OVERDUE_NS: u64 = SECOND_NS;
 
+/// A request sent so long after the planned end still counts as sent in time: the last ones of a
+/// short run are not late because a thread was.
+const IN_TIME_NS: u64 = SECOND_NS / 10;
+
 /// How long an interrupted run waits for answers, and how long connections that were hung up may
 /// take to notice.
 const HANGUP_NS: u64 = SECOND_NS;
@@ -343,7 +347,7 @@ impl Worker {
     pub(super) fn note_sent(&self, intended_ns: u64, now: u64) {
         if self.is_counted(intended_ns) {
             self.stats.borrow_mut().sent += 1;
-            if now <= self.end_ns.get() {
+            if now <= self.end_ns.get().saturating_add(IN_TIME_NS) {
                 self.sent_in_time.set(self.sent_in_time.get() + 1);
             }
         }

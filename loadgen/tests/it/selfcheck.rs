@@ -102,8 +102,9 @@ fn a_server_that_stands_still_is_charged_for_every_request_due() {
     assert_eq!(ran.json["requests"], 1000, "{}", ran.stderr);
 }
 
-/// A delay known to the server is found in the latency, within 1 % and 50 µs. A busy machine can
-/// spoil one attempt; a generator that measures wrongly spoils all.
+/// A delay known to the server is found in the latency, within 1 % and 50 µs. The lowest values are
+/// compared, because a busy machine only ever adds time; it can still spoil an attempt, a generator
+/// that measures wrongly spoils all.
 #[test]
 fn an_injected_delay_is_recovered() {
     let delays: Arc<Mutex<Vec<Duration>>> = Arc::default();
@@ -118,20 +119,18 @@ fn an_injected_delay_is_recovered() {
             ok(&[], "")
         }
     });
-    let median = |target: &str| {
+    let lowest = |target: &str| {
         let ran = loadgen(
             &server.url(target),
-            &["-n", "15", "-c", "1", "--rate", "25"],
+            &["-n", "15", "-c", "1", "--rate", "30"],
         );
-        ran.json["latency_us"]["p50"].as_f64().unwrap()
+        ran.json["latency_us"]["min"].as_f64().unwrap()
     };
     let mut attempts = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..12 {
         delays.lock().unwrap().clear();
-        let found = median("/delayed") - median("/");
-        let mut given = delays.lock().unwrap().clone();
-        given.sort_unstable();
-        let given = given[given.len() / 2].as_secs_f64() * 1e6;
+        let found = lowest("/delayed") - lowest("/");
+        let given = delays.lock().unwrap().iter().min().unwrap().as_secs_f64() * 1e6;
         attempts.push(found - given);
         if (found - given).abs() <= 0.01 * given + 50.0 {
             return;
