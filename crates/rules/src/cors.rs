@@ -1,10 +1,11 @@
 //! The CORS decision: not CORS, actual, or preflight; what is answered, and what `Vary` it needs.
 //!
-//! Fetch §3.2 and §4.8 (preflight) and §4.10 (check); spec §3. A preflight is `OPTIONS` with `Origin`
-//! and `Access-Control-Request-Method`, and nothing else is one. Several policies of a route: the
-//! first whose origin, method and requested headers all pass decides. The value sent is the
-//! request's own bytes or `*`, on one line, whatever the response's status. Nothing here allocates,
-//! stores anything, or looks at a body. CORS is no access control: a refusal changes header lines.
+//! Fetch §3.2 and §4.8 (preflight) and §4.10 (check); spec §3. A preflight is `OPTIONS` with
+//! `Origin` and `Access-Control-Request-Method`, and nothing else is one. Several policies of a
+//! route: the first whose origin, method and requested headers all pass decides. The value sent is
+//! the request's own bytes or `*`, on one line, whatever the response's status. Nothing here
+//! allocates, stores anything, or looks at a body. CORS is no access control: a refusal changes
+//! header lines.
 
 use crate::cors_answer::{
     ActualAnswer, CorsOutcome, PreflightAnswer, ShadowVerdict, VaryContribution, is_grant,
@@ -66,7 +67,8 @@ impl<'a> RequestOrigin<'a> {
 ///
 /// ```
 /// use corsair_rules::{CorsPolicies, CorsPolicySpec, RequestOrigin};
-/// let spec = CorsPolicySpec { origins: vec!["https://*.example.com".into()], ..Default::default() };
+/// let origins = vec!["https://*.example.com".into()];
+/// let spec = CorsPolicySpec { origins, ..Default::default() };
 /// let policies = CorsPolicies::compile(vec![spec]).unwrap();
 /// let origin = RequestOrigin::One(b"https://app.example.com");
 /// let answer = policies.decide_actual(origin, b"GET", None);
@@ -180,8 +182,8 @@ impl CorsPolicies {
             .sum()
     }
 
-    /// What this request is. `Preflight` only if a live policy answers; else an `OPTIONS` request is
-    /// the upstream's.
+    /// What this request is. `Preflight` only if a live policy answers; else an `OPTIONS` request
+    /// is the upstream's.
     #[inline]
     #[must_use]
     pub fn classify(&self, request: Request<'_>) -> CorsKind {

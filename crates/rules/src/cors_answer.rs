@@ -237,7 +237,8 @@ impl PreflightAnswer<'_> {
     }
 
     /// Appends the answer's CORS lines and `Vary`, each ended by CRLF, without the empty line;
-    /// `request` is what [`crate::CorsPolicies::decide_preflight`] was given. A refusal has only `Vary`.
+    /// `request` is what [`crate::CorsPolicies::decide_preflight`] was given. A refusal has only
+    /// `Vary`.
     pub fn write(&self, out: &mut Vec<u8>, request: Request<'_>) {
         if let Some((policy, _)) = self.granted
             && let Some(asked) = read_preflight(request)

@@ -171,7 +171,13 @@ struct Op {
 /// let policy = HeaderPolicy::compile(vec![spec]).unwrap();
 /// let mut section = FieldSection::new();
 /// let context = EditContext {
-///     status: 200, method: b"GET", host: b"a", path: b"/", query: None, cache: "hit", request: None,
+///     status: 200,
+///     method: b"GET",
+///     host: b"a",
+///     path: b"/",
+///     query: None,
+///     cache: "hit",
+///     request: None,
 /// };
 /// policy.apply(&mut section, &context);
 /// assert_eq!(section.get_named(b"x-frame-options"), Some(&b"DENY"[..]));

@@ -6,12 +6,12 @@
 //! hash collision can never grant anything.
 //!
 //! The table is an index of one 8-byte entry a key, and the records of each bucket packed behind
-//! each other with their texts inside. A miss mostly ends at the index, whose entries carry a filter of
-//! 32 bits; a hit then reads one place of the records. Slots that point to texts kept elsewhere were
-//! measured against it at 100,000 keys: one dependent cache miss more, 1.6 times the memory. How
-//! long a bucket may grow is bounded at build time by trying other seeds. Lookups never allocate;
-//! their time is linear in the host's length and independent of the number of rules but for cache
-//! misses.
+//! each other with their texts inside. A miss mostly ends at the index, whose entries carry a
+//! filter of 32 bits; a hit then reads one place of the records. Slots that point to texts kept
+//! elsewhere were measured against it at 100,000 keys: one dependent cache miss more, 1.6 times the
+//! memory. How long a bucket may grow is bounded at build time by trying other seeds. Lookups never
+//! allocate; their time is linear in the host's length and independent of the number of rules but
+//! for cache misses.
 
 use crate::host_name::HOST_BYTES_MAX;
 use core::mem::size_of;
@@ -290,8 +290,8 @@ impl HostTable {
         best
     }
 
-    /// The suffix of `len` bytes, which begins in `word`. Not inlined: most words have no candidate,
-    /// and the walk is quicker with its registers to itself.
+    /// The suffix of `len` bytes, which begins in `word`. Not inlined: most words have no
+    /// candidate, and the walk is quicker with its registers to itself.
     #[inline(never)]
     fn probe_suffix(&self, host: &[u8], state: u64, word: u64, len: usize) -> Option<RecordHead> {
         let hash = finish(state, word & low_bytes(len % 8), len, KeyKind::Suffix);

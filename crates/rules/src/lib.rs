@@ -19,6 +19,7 @@ pub mod host_name;
 mod host_table;
 pub mod lint;
 mod media_type;
+mod near_miss;
 pub mod origin_pattern;
 mod origin_set;
 mod requested_headers;
@@ -42,6 +43,7 @@ pub use header_template::VALUE_BYTES_MAX;
 pub use lint::{
     LINT_TABLE, Lint, LintRow, OpPlace, OpProblem, PolicyPlace, PolicyProblem, Severity,
 };
+pub use near_miss::{Difference, NearMiss, OriginExplanation};
 pub use origin_pattern::{
     Dialect, OriginPattern, OriginRule, PatternError, PatternNote, PortRule, SchemeRule,
 };

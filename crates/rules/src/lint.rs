@@ -81,11 +81,13 @@ lints! {
         remedy "write an origin as a browser sends it, such as `https://app.example.com`";
     /// `*` and credentials.
     StarWithCredentials { } "E102"
-        says "`*` allows every origin, and with `credentials = true` it would hand every site the user's data"
+        says "`*` allows every origin, and with `credentials = true` it would hand every site the \
+            user's data"
         remedy "list the origins that may use credentials, or set `credentials = false`";
     /// `null` and credentials.
     NullWithCredentials { } "E103"
-        says "`null` is the origin of every sandboxed frame of every site, and `credentials = true` would give them all the user's data"
+        says "`null` is the origin of every sandboxed frame of every site, and \
+            `credentials = true` would give them all the user's data"
         remedy "remove `null`, or set `credentials = false`";
     /// A wildcard over names that strangers register.
     PublicSuffix { pattern: String, suffix: String } "E104"
@@ -97,7 +99,8 @@ lints! {
         remedy "add `origins`, or remove the policy";
     /// `validate = false` with more than one constant value.
     NotOneConstant { } "E106"
-        says "with `validate = false` one value is always sent, so `origins` must be `*` or one origin without wildcards"
+        says "with `validate = false` one value is always sent, so `origins` must be `*` or one \
+            origin without wildcards"
         remedy "list one origin, or remove `validate = false`";
     /// An entry of `methods`.
     BadMethod { text: String } "E107"
@@ -106,7 +109,8 @@ lints! {
     /// An entry of `request_headers`.
     BadRequestHeader { text: String } "E108"
         says "`{text}` is not a header name"
-        remedy "write header names such as `Content-Type`, or `*` alone for all but `Authorization`";
+        remedy "write header names such as `Content-Type`, or `*` alone for all but \
+            `Authorization`";
     /// A star inside a header name in the native dialect.
     StarInRequestHeader { text: String } "E109"
         says "`{text}` has a `*` inside a header name, which only the dialect `s3` allows"
@@ -129,15 +133,18 @@ lints! {
         remedy "use the same `upstream` in all policies of a route";
     /// Seed form: both switches.
     ValidateAndDuplicates { } "E114"
-        says "`validate_origin` and `allow_duplicates` exclude each other: kept upstream lines are not validated"
+        says "`validate_origin` and `allow_duplicates` exclude each other: kept upstream lines are \
+            not validated"
         remedy "remove one of the two";
     /// Seed form: `validate_origin` on another header or operation.
     ValidateElsewhere { name: String } "E115"
-        says "`validate_origin` belongs to `op = \"add\"` of `Access-Control-Allow-Origin`, not to `{name}`"
+        says "`validate_origin` belongs to `op = \"add\"` of `Access-Control-Allow-Origin`, not to \
+            `{name}`"
         remedy "remove `validate_origin` and `allow_duplicates` from this operation";
     /// A constant value that several origins were written into.
     SeveralConstants { } "E116"
-        says "without `validate_origin` the value is sent as it is, and a browser accepts only `*` or one origin"
+        says "without `validate_origin` the value is sent as it is, and a browser accepts only `*` \
+            or one origin"
         remedy "write `*` or one origin, or set `validate_origin = true`";
 
     /// A header operation on a name that is no token.
@@ -155,7 +162,8 @@ lints! {
     /// `${…}` that is no variable.
     UnknownVariable { text: String } "E134"
         says "`{text}` is not a variable"
-        remedy "use ${host}, ${path}, ${query.NAME}, ${request.NAME}, ${status} or ${cache}; `$${` writes `${`";
+        remedy "use ${host}, ${path}, ${query.NAME}, ${request.NAME}, ${status} or ${cache}; `$${` \
+            writes `${`";
     /// An operation without what it needs.
     MissingValue { name: String } "E135"
         says "the operation on `{name}` needs a value"
@@ -163,7 +171,8 @@ lints! {
     /// `remove` with a value, or a pattern for another verb than `replace`.
     NeedlessValue { name: String } "E136"
         says "the operation on `{name}` takes no such value"
-        remedy "remove `value` or `pattern`; only `replace` has a pattern, and `remove` has neither";
+        remedy "remove `value` or `pattern`; only `replace` has a pattern, and `remove` has \
+            neither";
     /// A star in a name where none is allowed.
     StarInName { text: String } "E137"
         says "`{text}` has a `*`, which only `remove` allows, and only at the end"
@@ -175,15 +184,18 @@ lints! {
     /// A condition that is malformed.
     BadCondition { text: String } "E139"
         says "`{text}` is not a condition of this kind"
-        remedy "write a status such as `2xx` or `404`, a method, a path pattern, a content type, or a header name";
+        remedy "write a status such as `2xx` or `404`, a method, a path pattern, a \
+            content type, or a header name";
     /// A value that reflects the request's `Origin` into CORS.
     ReflectedOrigin { name: String } "E140"
-        says "`{name}` would be given whatever origin asks, so every site on the web could read the response"
+        says "`{name}` would be given whatever origin asks, so every site on the web \
+            could read the response"
         remedy "list the origins under `[site.cors]`; they are validated and echoed";
 
     /// `http://` and credentials.
     InsecureWithCredentials { pattern: String } "W101"
-        says "`{pattern}` is not encrypted, so anyone on the network path can act with the user's credentials"
+        says "`{pattern}` is not encrypted, so anyone on the network path can act with the user's \
+            credentials"
         remedy "use `https://`, or keep credentials off";
     /// A pattern that another one makes needless.
     RedundantPattern { pattern: String, by: String } "W102"
@@ -211,11 +223,13 @@ lints! {
         remedy "use `24h` or less; Chromium keeps it for at most `2h`";
     /// A policy behind one that always decides.
     UnreachablePolicy { by: usize } "W108"
-        says "the policy never decides, because policy {by} of this route takes every origin, method and header"
+        says "the policy never decides, because policy {by} of this route takes every origin, \
+            method and header"
         remedy "move it before the other one, or remove it";
     /// Two `Access-Control-Allow-Origin` lines.
     DuplicateLines { } "W109"
-        says "`upstream = \"duplicate\"` sends the upstream's header and ours, and a browser refuses two"
+        says "`upstream = \"duplicate\"` sends the upstream's header and ours, and a browser \
+            refuses two"
         remedy "use `upstream = \"override\"`";
     /// A header operation on a field that the CORS policy writes.
     FightsCors { name: String } "W131"

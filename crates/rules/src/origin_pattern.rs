@@ -169,10 +169,11 @@ impl OriginPattern {
     ///
     /// ```
     /// use corsair_rules::{Dialect, OriginPattern, PatternError, PatternNote};
-    /// let (pattern, notes) = OriginPattern::parse("https://*.B\u{fc}cher.example:*", Dialect::Native).unwrap();
+    /// let parse = |text| OriginPattern::parse(text, Dialect::Native);
+    /// let (pattern, notes) = parse("https://*.B\u{fc}cher.example:*").unwrap();
     /// assert_eq!(pattern.to_string(), "https://*.xn--bcher-kva.example:*");
     /// assert_eq!(notes, [PatternNote::Punycode("xn--bcher-kva.example".into())]);
-    /// assert_eq!(OriginPattern::parse("h*", Dialect::Native), Err(PatternError::NoScheme));
+    /// assert_eq!(parse("h*"), Err(PatternError::NoScheme));
     /// ```
     pub fn parse(text: &str, dialect: Dialect) -> Result<(Self, Vec<PatternNote>), PatternError> {
         let mut notes = Vec::new();

@@ -2,9 +2,10 @@
 //!
 //! Patterns are compared segment by segment from the left: literal text before a part star (more
 //! literal bytes first, of equally many by their text), before `*`, before `**`. Of equal paths a
-//! route with listed methods comes before one for all. Paths are matched as bytes in the one canonical form that `http1` makes of a
-//! request target; nothing is decoded here. A lookup visits at most each node of the pattern tree
-//! once, never allocates, and does not depend on the number of routes beside its path.
+//! route with listed methods comes before one for all. Paths are matched as bytes in the one
+//! canonical form that `http1` makes of a request target; nothing is decoded here. A lookup visits
+//! at most each node of the pattern tree once, never allocates, and does not depend on the number
+//! of routes beside its path.
 
 use crate::glob::Glob;
 use core::cmp::Ordering;

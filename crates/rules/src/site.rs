@@ -48,7 +48,8 @@ impl HostPattern {
     ///
     /// ```
     /// use corsair_rules::HostPattern;
-    /// assert_eq!(HostPattern::parse("*.CDN.example.com").unwrap().to_string(), "*.cdn.example.com");
+    /// let pattern = HostPattern::parse("*.CDN.example.com").unwrap();
+    /// assert_eq!(pattern.to_string(), "*.cdn.example.com");
     /// assert!(HostPattern::parse("cdn.example.com:8080").is_err());
     /// ```
     pub fn parse(text: &str) -> Result<Self, HostPatternError> {

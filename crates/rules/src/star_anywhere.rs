@@ -36,7 +36,8 @@ struct Candidate {
 
 impl Candidate {
     fn allows(&self, origin: &[u8]) -> bool {
-        // More than, not at least: the star covers one byte or more, so the literals cannot overlap.
+        // More than, not at least: the star covers one byte or more, so the literals cannot
+        // overlap.
         origin.len() > self.prefix.len() + self.suffix.len()
             && origin.starts_with(self.prefix.as_bytes())
             && origin.ends_with(self.suffix.as_bytes())

@@ -72,7 +72,8 @@ impl<'a> WebOrigin<'a> {
     /// ```
     /// use corsair_rules::{NotSerialized, WebOrigin};
     /// let origin = WebOrigin::parse(b"https://a.example.com:8443").unwrap();
-    /// assert_eq!((origin.scheme, origin.host, origin.port), ("https", "a.example.com", Some(8443)));
+    /// assert_eq!((origin.scheme, origin.host), ("https", "a.example.com"));
+    /// assert_eq!(origin.port, Some(8443));
     /// assert_eq!(WebOrigin::parse(b"https://example.com/"), Err(NotSerialized::Path));
     /// ```
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotSerialized> {

@@ -1,8 +1,8 @@
 //! Which patterns of a set are needless, because another one covers all they allow.
 //!
 //! Close to linear in the number of patterns: each asks the compiled table what else would have
-//! decided for it. "Covers" is a strict order (shorter suffix, any port, `*://`, earlier), so that removing all
-//! reported patterns at once never removes an origin from the set.
+//! decided for it. "Covers" is a strict order (shorter suffix, any port, `*://`, earlier), so that
+//! removing all reported patterns at once never removes an origin from the set.
 
 use super::{
     Breadth, OriginSet, PORT_ANY, PortCode, Record, SchemeCode, TAG_GROUP, TAG_PORT_ANY,

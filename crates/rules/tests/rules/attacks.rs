@@ -63,7 +63,8 @@ fn check_refused(number: u32, policies: &CorsPolicies, value: &[u8]) {
 
 fn check_granted(policies: &CorsPolicies, value: &str) {
     let expected = format!(
-        "Access-Control-Allow-Origin: {value}\r\nAccess-Control-Allow-Credentials: true\r\n{NOTHING}"
+        "Access-Control-Allow-Origin: {value}\r\n\
+         Access-Control-Allow-Credentials: true\r\n{NOTHING}"
     );
     assert_eq!(
         actual(policies, RequestOrigin::One(value.as_bytes())),

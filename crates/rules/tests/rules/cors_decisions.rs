@@ -346,7 +346,8 @@ fn a_granted_preflight() {
         ..spec(&["https://a.example"])
     }]);
     let lines = "ACA-Origin: https://a.example\r\nACA-Methods: GET, PUT\r\n\
-                 ACA-Headers: Content-Type, X-Token\r\nAccess-Control-Max-Age: 600\r\nVary: Origin\r\n";
+                 ACA-Headers: Content-Type, X-Token\r\nAccess-Control-Max-Age: 600\r\n\
+                 Vary: Origin\r\n";
     let granted = (204, lines.to_owned(), CorsOutcome::Granted);
     assert_eq!(ask(&policies, "https://a.example", "PUT", ""), granted);
     assert_eq!(
