@@ -173,6 +173,7 @@ CONF
 
 start_corsair() {
     write_config '"https://app.example.com", "https://*.example.org"'
+    : >"$dir/corsair.err"
     "$corsair" run -c "$dir/corsair.toml" >"$dir/corsair.out" 2>"$dir/corsair.err" &
     corsair_pid=$!
     for _ in {1..100}; do
