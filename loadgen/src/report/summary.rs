@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::microseconds;
-use crate::engine::{Outcome, Sample};
+use crate::engine::Outcome;
 use crate::learned::CacheOutcome;
 use crate::plan::{Length, Load, Plan};
 use crate::slo::{Metric, Slo};
@@ -315,10 +315,7 @@ impl Summary {
                 .iter()
                 .map(|slo| judge(slo, plan, stats, duration_s))
                 .collect(),
-            sample: outcome
-                .sample
-                .as_ref()
-                .map(|sample| SampleText::new(sample, plan)),
+            sample: SampleText::of(outcome, plan),
             slow_clients: plan.slow.map(|slow| SlowSummary {
                 clients: slow.clients,
                 rounds: stats.slow.rounds,
@@ -350,18 +347,14 @@ impl Summary {
 }
 
 impl SampleText {
-    fn new(sample: &Sample, plan: &Plan) -> Self {
-        Self {
-            kind: plan
-                .traffic
-                .kinds()
-                .get(sample.kind)
-                .cloned()
-                .unwrap_or_default(),
+    fn of(outcome: &Outcome, plan: &Plan) -> Option<Self> {
+        let sample = outcome.sample.as_ref()?;
+        Some(Self {
+            kind: plan.traffic.kinds().get(sample.kind).cloned()?,
             rule: sample.rule.clone(),
             request: String::from_utf8_lossy(&sample.request).into_owned(),
             answer: String::from_utf8_lossy(&sample.answer).into_owned(),
-        }
+        })
     }
 }
 

@@ -8,6 +8,26 @@ fn lines(text: &str) -> Vec<&str> {
     text.lines().collect()
 }
 
+/// 220 right answers, hits and misses.
+fn check_csv(text: &str) {
+    let csv = lines(text);
+    assert!(csv[0].starts_with("kind,cache,valid,requests"), "{csv:?}");
+    assert!(
+        csv[1].starts_with("all,all,") && csv[1].contains(",220,0,0,"),
+        "{csv:?}"
+    );
+    assert_eq!(
+        csv.len(),
+        5,
+        "all, the kind, its hits and its misses: {csv:?}"
+    );
+    let columns = csv[0].split(',').count();
+    assert!(
+        csv.iter().all(|line| line.split(',').count() == columns),
+        "{csv:?}"
+    );
+}
+
 #[test]
 fn all_outputs_of_one_run_agree() {
     let server = Server::start(|request| {
@@ -51,23 +71,7 @@ fn all_outputs_of_one_run_agree() {
         "{rows:?}"
     );
 
-    let csv = read(csv);
-    let csv = lines(&csv);
-    assert!(csv[0].starts_with("kind,cache,valid,requests"), "{csv:?}");
-    assert!(
-        csv[1].starts_with("all,all,") && csv[1].contains(",220,0,0,"),
-        "{csv:?}"
-    );
-    assert_eq!(
-        csv.len(),
-        5,
-        "all, the kind, its hits and its misses: {csv:?}"
-    );
-    let columns = csv[0].split(',').count();
-    assert!(
-        csv.iter().all(|line| line.split(',').count() == columns),
-        "{csv:?}"
-    );
+    check_csv(&read(csv));
 
     let markdown = read(markdown);
     assert!(markdown.contains("| 220 |") && markdown.contains("Objective `p99<10s`: met"));
