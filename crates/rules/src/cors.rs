@@ -115,10 +115,7 @@ impl CorsPolicies {
             answers: policies
                 .iter()
                 .any(|policy| policy.standing == Standing::Live),
-            preflight_vary: policies
-                .iter()
-                .filter(is_live)
-                .any(Policy::depends_on_origin),
+            preflight_vary: policies.iter().filter(is_live).any(|policy| policy.varies),
             policies,
             mode,
             warnings,
@@ -335,9 +332,9 @@ impl CorsPolicies {
         let governing = self
             .policies
             .iter()
-            .filter(|policy| policy.standing == Standing::Live && policy.covers(content_type));
+            .filter(|policy| policy.standing != Standing::Shadow && policy.covers(content_type));
         for policy in governing {
-            contribution.origin |= policy.depends_on_origin();
+            contribution.origin |= policy.varies;
             contribution.owned = contribution.owned.union(policy.owned);
             if policy.takes_everything() {
                 break;

@@ -115,11 +115,11 @@ fn compile_policy(spec: &CorsPolicySpec, findings: &mut Findings<'_>) -> Policy 
         header_source: source(spells_headers),
         private_network: spec.private_network,
         refused_preflight_status: spec.refused_preflight_status,
+        varies: false,
         owned: owned_fields(spec),
     };
-    if standing == Standing::Live {
-        encode_blocks(spec, constant.as_deref(), &mut policy);
-    }
+    policy.varies = varies(&policy, spec);
+    encode_blocks(spec, constant.as_deref(), &mut policy);
     policy
 }
 
@@ -374,7 +374,21 @@ fn owned_fields(spec: &CorsPolicySpec) -> KnownSet {
     owned
 }
 
+/// Whether a response of the policy depends on its request's origin.
+fn varies(policy: &Policy, spec: &CorsPolicySpec) -> bool {
+    let writes_origin = match policy.standing {
+        Standing::Live => true,
+        // The CORS fields are the upstream's; who may time the response is still said here.
+        Standing::Passthrough => spec.timing,
+        Standing::Shadow => false,
+    };
+    writes_origin && matches!(policy.audience, Audience::Listed(_))
+}
+
 fn encode_blocks(spec: &CorsPolicySpec, constant: Option<&str>, policy: &mut Policy) {
+    if policy.standing == Standing::Shadow {
+        return;
+    }
     if let Some(resource_policy) = spec.resource_policy {
         policy
             .always
@@ -384,20 +398,26 @@ fn encode_blocks(spec: &CorsPolicySpec, constant: Option<&str>, policy: &mut Pol
         Some(value) => block.line(name, value),
         None => block.echo_line(name),
     };
-    for block in [&mut policy.granted, &mut policy.preflight] {
-        origin_line(block, "Access-Control-Allow-Origin");
-        if spec.credentials {
-            block.line("Access-Control-Allow-Credentials", "true");
+    if policy.standing == Standing::Live {
+        for block in [&mut policy.granted, &mut policy.preflight] {
+            origin_line(block, "Access-Control-Allow-Origin");
+            if spec.credentials {
+                block.line("Access-Control-Allow-Credentials", "true");
+            }
         }
-    }
-    if !spec.expose.is_empty() {
-        policy
-            .granted
-            .line("Access-Control-Expose-Headers", &spec.expose.join(", "));
+        if !spec.expose.is_empty() {
+            policy
+                .granted
+                .line("Access-Control-Expose-Headers", &spec.expose.join(", "));
+        }
+        encode_preflight(spec, policy);
     }
     if spec.timing {
         origin_line(&mut policy.granted, "Timing-Allow-Origin");
     }
+}
+
+fn encode_preflight(spec: &CorsPolicySpec, policy: &mut Policy) {
     if policy.method_source == ListSource::Configured {
         let names = if policy.methods.any {
             "*".to_owned()

@@ -164,6 +164,8 @@ pub(crate) struct Policy {
     pub(crate) header_source: ListSource,
     pub(crate) private_network: bool,
     pub(crate) refused_preflight_status: u16,
+    /// Whether what it writes depends on the request's origin.
+    pub(crate) varies: bool,
     /// Upstream fields beside CORS that the policy replaces.
     pub(crate) owned: KnownSet,
 }
@@ -199,16 +201,9 @@ impl Policy {
                 .any(|pattern| pattern.covers(content_type))
     }
 
-    pub(crate) fn depends_on_origin(&self) -> bool {
-        match self.audience {
-            Audience::Constant => false,
-            Audience::Listed(_) => true,
-        }
-    }
-
     /// Whether nothing behind this policy can ever decide.
     pub(crate) fn takes_everything(&self) -> bool {
-        !self.depends_on_origin()
+        matches!(self.audience, Audience::Constant)
             && self.content_types.is_empty()
             && self.methods.any
             && self.headers.any

@@ -8,6 +8,7 @@ use crate::origin_set::OriginSet;
 use crate::requested_headers::{self, REQUESTED_BYTES_MAX, REQUESTED_MEMBERS_MAX};
 use crate::web_origin::WebOrigin;
 use corsair_http1::is_token;
+use std::sync::LazyLock;
 
 /// Patterns of every shape, against which [`origin`] matches.
 const PATTERNS: &[(&str, Dialect)] = &[
@@ -23,21 +24,24 @@ const PATTERNS: &[(&str, Dialect)] = &[
     ("http*.test", Dialect::S3),
 ];
 
+static COMPILED: LazyLock<(Vec<OriginPattern>, OriginSet)> = LazyLock::new(|| {
+    let parse = |(text, dialect): &(&str, Dialect)| {
+        OriginPattern::parse(text, *dialect)
+            .expect("written here")
+            .0
+    };
+    let patterns: Vec<OriginPattern> = PATTERNS.iter().map(parse).collect();
+    let set = OriginSet::compile(&patterns);
+    (patterns, set)
+});
+
 /// An `Origin` value: the compiled matcher agrees with each pattern on its own, and grants only
 /// what is a serialized origin.
 ///
 /// # Panics
 /// When it does not.
 pub fn origin(data: &[u8]) {
-    let patterns: Vec<OriginPattern> = PATTERNS
-        .iter()
-        .map(|(text, dialect)| {
-            OriginPattern::parse(text, *dialect)
-                .expect("written here")
-                .0
-        })
-        .collect();
-    let set = OriginSet::compile(&patterns);
+    let (patterns, set) = &*COMPILED;
     let found = set.find(data);
     let parsed = WebOrigin::parse(data);
     let expected = parsed.is_ok_and(|origin| patterns.iter().any(|own| own.allows(&origin)));

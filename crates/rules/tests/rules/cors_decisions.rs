@@ -572,6 +572,28 @@ fn passthrough_writes_nothing_and_still_knows() {
 }
 
 #[test]
+fn passthrough_leaves_only_cors_to_the_upstream() {
+    let policies = compile(vec![CorsPolicySpec {
+        upstream: UpstreamMode::Passthrough,
+        timing: true,
+        resource_policy: Some(ResourcePolicy::SameSite),
+        ..spec(&["https://a.example"])
+    }]);
+    let corp = "Cross-Origin-Resource-Policy: same-site\r\n";
+    let both = format!("{corp}Timing-Allow-Origin: https://a.example\r\n");
+    let granted = (both.as_str(), CorsOutcome::Passthrough, "Origin");
+    check_actual(&policies, Some("https://a.example"), granted);
+    check_actual(
+        &policies,
+        Some("https://b.example"),
+        (corp, CorsOutcome::Passthrough, "Origin"),
+    );
+    let owned = policies.vary_contribution(None).owned_fields();
+    assert!(owned.contains(KnownField::TimingAllowOrigin));
+    assert!(!owned.contains(KnownField::AccessControlAllowOrigin));
+}
+
+#[test]
 fn duplicate_keeps_the_upstream_s_lines() {
     let mode = UpstreamMode::Duplicate;
     let policies = compile(vec![CorsPolicySpec {
