@@ -43,6 +43,7 @@ pub(crate) struct Client<'a> {
 pub(crate) struct Scratch {
     key: Vec<u8>,
     target: Vec<u8>,
+    named: KnownHost,
     pub(crate) section: FieldSection,
 }
 
@@ -136,9 +137,10 @@ pub(crate) fn run(
     let Scratch {
         key,
         target,
+        named,
         section,
     } = scratch;
-    let (target, authority) = match target_uri(request, target) {
+    let (target, authority) = match target_uri(request, target, named) {
         Ok(named) => named,
         Err(error) => return refuse(client, request, batch, error.status(), error.reason()),
     };
@@ -246,10 +248,54 @@ pub(crate) fn run(
 fn target_uri<'a>(
     request: Request<'a>,
     scratch: &'a mut Vec<u8>,
+    named: &mut KnownHost,
 ) -> Result<(Target<'a>, Option<Authority<'a>>), TargetError> {
     let target = parse_target(request.method(), request.target(), scratch)?;
+    if target.form == TargetForm::Origin
+        && let Some(authority) = named.recall(request)
+    {
+        return Ok((target, Some(authority)));
+    }
     let authority = effective_authority(request, &target)?;
+    if target.form == TargetForm::Origin
+        && let Some(authority) = authority
+    {
+        named.remember(request, authority);
+    }
     Ok((target, authority))
+}
+
+/// The `Host` value that was found valid last: a connection repeats it with every request, and a compare
+/// costs a tenth of checking it again (590 instructions).
+#[derive(Default)]
+struct KnownHost {
+    value: Vec<u8>,
+    host_len: usize,
+    port: Option<u16>,
+}
+
+impl KnownHost {
+    fn recall<'a>(&self, request: Request<'a>) -> Option<Authority<'a>> {
+        let value = request.field(KnownField::Host)?;
+        let known =
+            !self.value.is_empty() && self.value == value && !request.is_repeated(KnownField::Host);
+        known.then(|| Authority {
+            host: &value[..self.host_len],
+            port: self.port,
+        })
+    }
+
+    fn remember(&mut self, request: Request<'_>, authority: Authority<'_>) {
+        let Some(value) = request.field(KnownField::Host) else {
+            return;
+        };
+        if value.starts_with(authority.host) {
+            self.value.clear();
+            self.value.extend_from_slice(value);
+            self.host_len = authority.host.len();
+            self.port = authority.port;
+        }
+    }
 }
 
 /// The number of the route: by method and path, a preflight also by the method that it asks about.

@@ -33,7 +33,7 @@ const ACCEPT_TASKS: usize = 8;
 /// How long accepting pauses when descriptors or memory are exhausted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Sets of buffers that an idle worker keeps.
-const ACTIVE_KEPT_MAX: usize = 256;
+const ACTIVE_KEPT_MAX: usize = 64;
 /// Sets of buffers dropped (about 20 KiB each) after which free memory is handed back.
 const ACTIVES_DROPPED_MIN: usize = 256;
 /// The part of the cache budget that evicted bodies may take beside it.
