@@ -6,6 +6,8 @@
 //! response and rule set, and is remembered), then `Age`, `Cache-Status`, the CORS block with the echoed
 //! origin, `Connection`.
 
+use std::borrow::Cow;
+
 use corsair_cache::{
     CacheStatus, Outcome, Precondition, RangeDecision, Stored, decide_precondition, decide_range,
     write_cache_status,
@@ -311,12 +313,17 @@ fn apply_rules(
         section.retain(|line| !is_owned(line));
     }
     if !seen.route.headers.is_none() {
+        // Clients write host names in lower case, and then nothing is copied.
+        let host = match seen.host.iter().any(u8::is_ascii_uppercase) {
+            true => Cow::Owned(seen.host.to_ascii_lowercase()),
+            false => Cow::Borrowed(seen.host),
+        };
         seen.route.headers.apply(
             section,
             &EditContext {
                 status,
                 method: seen.request.method(),
-                host: seen.host,
+                host: &host,
                 path: seen.path,
                 query: seen.query,
                 cache: outcome.as_str(),
