@@ -146,6 +146,7 @@ def start_nginx(arm, options, cwd, upstream):
     with open(os.path.join(cwd, "nginx.conf"), "w") as file:
         file.write(f"""
 worker_processes 1;
+user root;
 daemon off;
 pid {cwd}/nginx.pid;
 error_log {cwd}/error.log;
