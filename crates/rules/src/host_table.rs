@@ -1,4 +1,4 @@
-//! One hash table for whole hosts and host suffixes, looked up in one walk.
+//! One hash table for whole hosts and host suffixes, looked up in a walk from the right.
 //!
 //! A lookup walks the host from the right in words of eight bytes and sums a hash over them. It
 //! probes only where a bitmap of lengths says that some rule has a suffix of that length and the
@@ -457,7 +457,7 @@ const fn filter_bit(hash: u64) -> u32 {
     1 << (hash & 31)
 }
 
-/// The hash that [`HostTable::walk`] reaches at this key's length.
+/// The hash that a lookup reaches at this key's length.
 fn hash_key(seed: u64, kind: KeyKind, text: &[u8]) -> u64 {
     let mut state = seed;
     let words = text.len() / 8;

@@ -132,6 +132,18 @@ mod tests {
             "",
             "Vary: Accept, Cookie\r\n",
         );
+        check(
+            &["Accept-Encoding"],
+            false,
+            "Accept",
+            "Vary: Accept-Encoding, Accept\r\n",
+        );
+        check(
+            &["Accept"],
+            false,
+            "Accept-Encoding",
+            "Vary: Accept, Accept-Encoding\r\n",
+        );
         check(&["Accept", "*"], false, "Origin", "Vary: *\r\n");
         check(&["*"], true, "", "Vary: *\r\n");
         check(

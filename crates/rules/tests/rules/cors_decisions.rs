@@ -402,6 +402,24 @@ fn a_granted_preflight() {
 }
 
 #[test]
+fn a_preflight_with_several_methods_is_refused() {
+    let policies = compile(vec![spec(&["https://a.example"])]);
+    let method = "Access-Control-Request-Method: GET";
+    // The parser may refuse such a head before a policy sees it; either is right.
+    let lines = [
+        b"Origin: https://a.example".as_slice(),
+        method.as_bytes(),
+        method.as_bytes(),
+    ];
+    if let Some(head) = Head::of_bytes("OPTIONS", &lines) {
+        let answer = policies.decide_preflight(head.request());
+        assert_eq!(answer.outcome(), CorsOutcome::RefusedMalformed);
+    }
+    let once = Head::of_bytes("OPTIONS", &lines[..2]).expect("a head");
+    assert!(policies.decide_preflight(once.request()).granted());
+}
+
+#[test]
 fn a_refusal_may_be_403() {
     let policies = compile(vec![CorsPolicySpec {
         refused_preflight_status: 403,
