@@ -40,8 +40,6 @@ pub(crate) struct Active {
     pub(crate) buffer: ReceiveBuffer,
     /// Taken only while it is being sent.
     pub(crate) batch: Option<Box<Batch>>,
-    pub(crate) head: RequestHead,
-    pub(crate) scratch: Scratch,
 }
 
 impl Active {
@@ -50,20 +48,17 @@ impl Active {
         Box::new(Self {
             buffer: ReceiveBuffer::with_capacity(BUFFER_BYTES),
             batch: Some(Batch::new()),
-            head: RequestHead::new(),
-            scratch: Scratch::default(),
         })
     }
 
     /// Empties everything; `false` when it has grown beyond what is worth keeping.
     pub(crate) fn make_reusable(&mut self) -> bool {
         self.buffer.clear();
-        self.head.reset();
         match &mut self.batch {
             Some(batch) => batch.clear(),
             None => return false,
         }
-        self.buffer.capacity() == BUFFER_BYTES && self.scratch.is_small()
+        self.buffer.capacity() == BUFFER_BYTES
     }
 
     /// The batch, between two sends.
@@ -71,6 +66,23 @@ impl Active {
         self.batch
             .as_mut()
             .expect("the batch is back after every send")
+    }
+}
+
+/// What answering uses and nothing keeps: one for all connections of a worker, so that it stays in the
+/// nearest cache.
+#[derive(Default)]
+pub(crate) struct Desk {
+    head: RequestHead,
+    scratch: Scratch,
+}
+
+impl Desk {
+    /// Gives up what has grown beyond what is worth keeping.
+    pub(crate) fn tidy(&mut self) {
+        if !self.scratch.is_small() {
+            *self = Self::default();
+        }
     }
 }
 
@@ -210,13 +222,10 @@ impl Connection<'_> {
             head_bytes_max: live.plan.limits.head_bytes,
             header_lines_max: live.plan.limits.header_lines,
         };
+        let mut desk = self.worker.desk.borrow_mut();
+        let Desk { head, scratch } = &mut *desk;
         loop {
-            let Active {
-                buffer,
-                batch,
-                head,
-                scratch,
-            } = active;
+            let Active { buffer, batch } = active;
             let batch = batch.as_mut().expect("the batch is back after every send");
             if buffer.is_empty() {
                 return Turn::NeedMore;
@@ -224,6 +233,9 @@ impl Connection<'_> {
             if batch.is_full() {
                 return Turn::Flush;
             }
+            // Begun anew where another connection left off: a head that comes in pieces is looked at from
+            // its beginning each time, which the head's bounds and its time keep small.
+            head.reset();
             match head.parse(buffer.unread(), &limits) {
                 Ok(Parsed::Partial) => return Turn::NeedMore,
                 Ok(Parsed::Complete) => {}
@@ -242,7 +254,6 @@ impl Connection<'_> {
             self.served += 1;
             let next = exchange::run(&client, head, buffer.unread(), scratch, batch);
             buffer.consume(head.len());
-            head.reset();
             match next {
                 Next::Answered(Persistence::KeepAlive) => batch.count_request(),
                 Next::Answered(Persistence::Close) => return Turn::Close,

@@ -38,13 +38,13 @@ pub(crate) struct Client<'a> {
     pub(crate) persistence: Persistence,
 }
 
-/// Memory that exchanges of one connection use one after the other.
+/// Memory that exchanges use one after the other.
 #[derive(Default)]
 pub(crate) struct Scratch {
     key: Vec<u8>,
     target: Vec<u8>,
     named: KnownHost,
-    pub(crate) section: FieldSection,
+    section: FieldSection,
 }
 
 impl Scratch {

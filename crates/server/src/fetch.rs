@@ -12,7 +12,7 @@ use corsair_cache::{
     RangeDecision, ReadStep, Reader, RequestDirectives, Reuse, Stored, decide_precondition,
     decide_reuse, select_range,
 };
-use corsair_http1::{BodyLength, KnownField, LAST_CHUNK, Persistence};
+use corsair_http1::{BodyLength, FieldSection, KnownField, LAST_CHUNK, Persistence};
 
 use crate::connection::{Active, Connection};
 use crate::exchange::{Seen, StoredRef};
@@ -38,13 +38,13 @@ pub(crate) async fn run(
         }
         ForwardKind::Fill(fill) => fill,
     };
-    let Active { batch, scratch, .. } = &mut *active;
+    let Active { batch, .. } = &mut *active;
     let mut client = ClientSide {
         worker: connection.worker,
         sender: &mut connection.socket.sender,
         deadline: &connection.deadline,
         batch,
-        section: &mut scratch.section,
+        section: FieldSection::new(),
         begun: false,
         upload: None,
     };
@@ -268,7 +268,7 @@ impl Waiter<'_> {
             .batch
             .as_mut()
             .expect("the batch is back after every send");
-        respond::stored(&seen, &held, status, client.section, batch);
+        respond::stored(&seen, &held, status, &mut client.section, batch);
         Answered::Sent(match client.flush().await {
             Ok(()) => persistence,
             Err(ClientGone) => Persistence::Close,
@@ -367,10 +367,10 @@ impl Waiter<'_> {
                     cache_status,
                     age: None,
                 };
-                respond::received(&seen, &received, client.section, batch.arena());
+                respond::received(&seen, &received, &mut client.section, batch.arena());
             }
             PartRefusal::Unsatisfiable(length) => {
-                respond::unsatisfiable(&seen, length, cache_status, client.section, batch);
+                respond::unsatisfiable(&seen, length, cache_status, &mut client.section, batch);
             }
         }
         after_send(&client.flush().await, persistence)
@@ -413,7 +413,7 @@ impl Waiter<'_> {
             .batch
             .as_mut()
             .expect("the batch is back after every send");
-        respond::received(seen, &received, client.section, batch.arena());
+        respond::received(seen, &received, &mut client.section, batch.arena());
     }
 
     async fn stream_body(

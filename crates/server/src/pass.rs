@@ -28,7 +28,7 @@ pub(crate) struct ClientSide<'a> {
     pub(crate) sender: &'a mut Sender,
     pub(crate) deadline: &'a Rc<Deadline>,
     pub(crate) batch: &'a mut Option<Box<Batch>>,
-    pub(crate) section: &'a mut FieldSection,
+    pub(crate) section: FieldSection,
     /// Whether anything of a response has left: then an error can only cut it short.
     pub(crate) begun: bool,
     /// The request's body, while it is on its way beside the response.
@@ -100,18 +100,13 @@ pub(crate) async fn run(
         live: &forward.live,
         index: forward.route().upstream,
     };
-    let Active {
-        buffer,
-        batch,
-        scratch,
-        ..
-    } = active;
+    let Active { buffer, batch } = active;
     let mut client = ClientSide {
         worker,
         sender: &mut connection.socket.sender,
         deadline: &connection.deadline,
         batch,
-        section: &mut scratch.section,
+        section: FieldSection::new(),
         begun: false,
         upload: None,
     };
@@ -249,7 +244,7 @@ async fn relay_to_end(
         .batch
         .as_mut()
         .expect("the batch is back after every send");
-    respond::received(&seen, &head, client.section, batch.arena());
+    respond::received(&seen, &head, &mut client.section, batch.arena());
     let Response {
         mut connection,
         length,

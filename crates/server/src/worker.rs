@@ -19,7 +19,7 @@ use corsair_cache::{FillTable, KeyHash, KeySecret, Store, WakeWorkers};
 
 use crate::buffer::{Given, Pool, return_free_memory};
 use crate::clock::Clock;
-use crate::connection::{self, Active};
+use crate::connection::{self, Active, Desk};
 use crate::deadline::{Deadlines, TICK_MS};
 use crate::front::{FrontCache, HeadMemo};
 use crate::io::{self, Bell, DriverChoice, Listener, LiveDriver};
@@ -135,6 +135,7 @@ pub(crate) struct Worker {
     pub(crate) pools: Pools,
     pub(crate) fill_waits: Rc<FillWaits>,
     pub(crate) body_buffers: RefCell<Pool<Vec<u8>>>,
+    pub(crate) desk: RefCell<Desk>,
     actives: RefCell<Pool<Box<Active>>>,
     plan: RefCell<Rc<PinnedPlan>>,
     plan_generation: Cell<u64>,
@@ -292,6 +293,7 @@ fn assemble(start: WorkerStart, driver: LiveDriver) -> std::io::Result<(Rc<Worke
         pools: Pools::new(),
         fill_waits: Rc::default(),
         body_buffers: RefCell::new(Pool::new(BODY_BUFFERS_KEPT_MAX)),
+        desk: RefCell::default(),
         actives: RefCell::new(Pool::new(ACTIVE_KEPT_MAX)),
         plan_generation: Cell::new(live.generation),
         plan: RefCell::new(Rc::new(PinnedPlan::new(live))),
@@ -353,6 +355,7 @@ async fn turn_wheel(worker: Rc<Worker>) {
         turns += 1;
         if turns.is_multiple_of(SWEEP_EVERY_TURNS) {
             worker.front.sweep();
+            worker.desk.borrow_mut().tidy();
             worker.pools.sweep(now.mono_ms);
             worker.return_memory_after_burst();
             worker.end_stalled_readers(now.mono_ms);
