@@ -101,7 +101,10 @@ pub(super) fn prepare(flags: &Run) -> anyhow::Result<Prepared> {
     Ok(Prepared {
         plan,
         facts,
-        gates: Gates::default(),
+        gates: Gates {
+            stolen_share_max: flags.max_steal / 100.0,
+            ..Gates::default()
+        },
     })
 }
 

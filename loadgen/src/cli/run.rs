@@ -198,6 +198,10 @@ pub(super) struct Run {
     /// Writes one JSON object a second
     #[arg(long, value_name = "FILE")]
     ndjson: Option<PathBuf>,
+    /// CPU time of the machine that others may take before the run is marked invalid, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent)]
+    pub(super) max_steal: f64,
+
     /// No progress
     #[arg(short, long)]
     quiet: bool,
@@ -363,5 +367,12 @@ fn exit_code(summary: &Summary, fail_on: &[FailOn], objectives: &[Slo]) -> u8 {
         EXIT_OBJECTIVE
     } else {
         EXIT_GOOD
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        Ok(_) | Err(_) => Err("a number from 0 to 100".to_owned()),
     }
 }

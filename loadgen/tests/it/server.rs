@@ -195,7 +195,8 @@ pub(crate) fn loadgen(url: &str, flags: &[&str]) -> Ran {
 pub(crate) fn command(url: &str, flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
     command
-        .args(["run", url, "--quiet", "--json", "-"])
+        // What neighbours of this machine take is no fault of what is tested.
+        .args(["run", url, "--quiet", "--max-steal", "100", "--json", "-"])
         .args(flags);
     command
         .stdin(Stdio::null())
