@@ -265,8 +265,8 @@ fn target_uri<'a>(
     Ok((target, authority))
 }
 
-/// The `Host` value that was found valid last: a connection repeats it with every request, and a compare
-/// costs a tenth of checking it again (590 instructions).
+/// The `Host` value that was found valid last: a connection repeats it with every request, and checking it
+/// again costs 590 instructions (callgrind).
 #[derive(Default)]
 struct KnownHost {
     value: Vec<u8>,
