@@ -439,6 +439,8 @@ impl Node {
         let before = self.talk().len();
         self.rewrite(text);
         self.signal(libc::SIGHUP);
+        // What the admin API was told earlier may be printed only now.
+        self.said_after(before, "(SIGHUP): ");
         self.said_after(before, answer)
     }
 
