@@ -108,7 +108,14 @@ impl Wire {
     /// Reads once; `false` at end of stream.
     pub(crate) fn read_more(&mut self) -> Result<bool, WireError> {
         let mut piece = [0; 64 * 1024];
-        let read = self.stream.read(&mut piece).map_err(|e| classify(&e))?;
+        let read = loop {
+            match self.stream.read(&mut piece) {
+                // A read with a timeout is interrupted when its process is stopped and goes on
+                // (signal(7)), as a machine that is paused does to all of them.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => break outcome.map_err(|e| classify(&e))?,
+            }
+        };
         self.ahead.extend_from_slice(&piece[..read]);
         Ok(read > 0)
     }
