@@ -15,6 +15,7 @@ pub mod live;
 pub mod mix_file;
 pub mod null_server;
 pub mod plan;
+pub mod ratio;
 pub mod replay;
 pub mod report;
 pub mod schedule;
