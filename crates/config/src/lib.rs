@@ -7,6 +7,7 @@
 //! never resolved, nothing is printed.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod check;
 mod cors;
 mod diagnostic;
@@ -22,6 +23,7 @@ mod plan;
 mod quantity;
 mod reference;
 mod report;
+mod response;
 pub mod schema;
 mod site;
 mod source_map;
@@ -31,6 +33,7 @@ mod table;
 mod tree;
 mod upstream;
 
+pub use admission::{Expectation, RequestBody, admit};
 pub use check::{CONFIG_BYTES_MAX, Checked, FileError, FileSource, NoFiles, check, check_with};
 pub use diagnostic::{Code, Diagnostic, Severity, Snippet};
 pub use origin_list::ORIGINS_FILE_BYTES_MAX;
@@ -39,3 +42,7 @@ pub use plan::{
     Plan, RoutePlan, Scheme, SitePlan, UpstreamPlan,
 };
 pub use reference::reference;
+pub use response::{
+    HeadContext, NOT_IN_NOT_MODIFIED, OutFraming, OwnResponse, Received, content_range,
+    end_to_end_fields, leave_out_of_not_modified, via_pseudonym, write_bare_refusal,
+};

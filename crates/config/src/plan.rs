@@ -7,8 +7,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
-use corsair_cache::CachePolicy;
-use corsair_rules::{CorsPolicies, HeaderPolicy, RouteTable, SiteTable};
+use corsair_cache::{CachePolicy, VaryOrigin};
+use corsair_rules::{CorsPolicies, HeaderPolicy, RouteTable, SiteTable, UpstreamMode};
 
 /// A whole configuration, ready to serve.
 #[derive(Debug)]
@@ -164,6 +164,18 @@ pub struct RoutePlan {
     pub cors: Arc<CorsPolicies>,
     /// Response header operations; shared likewise.
     pub headers: Arc<HeaderPolicy>,
+}
+
+impl RoutePlan {
+    /// Whether `Origin` in an upstream's `Vary` selects among stored responses: not where the node
+    /// writes the CORS lines itself, because then one body serves all origins.
+    #[must_use]
+    pub fn vary_origin(&self) -> VaryOrigin {
+        match self.cors.upstream_mode() {
+            UpstreamMode::Override => VaryOrigin::Ignore,
+            UpstreamMode::Passthrough | UpstreamMode::Duplicate => VaryOrigin::Keep,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,16 +12,15 @@ use corsair_cache::{
     CacheStatus, Found, KeyHash, Lookup, Outcome, RequestDirectives, Reuse, Stored, decide_lookup,
     decide_reuse, hash_key, write_key,
 };
-use corsair_config::{RoutePlan, SitePlan};
+use corsair_config::{HeadContext, RoutePlan, admit};
 use corsair_http1::{
-    Authority, BodyLength, FieldSection, FramingError, KnownField, Persistence, Request,
-    RequestHead, Target, TargetError, TargetForm, effective_authority, expects_continue,
-    parse_target, request_body_length, request_persistence,
+    Authority, BodyLength, FieldSection, KnownField, Persistence, Request, RequestHead, Target,
+    TargetError, TargetForm, effective_authority, parse_target, request_persistence,
 };
 use corsair_rules::{CorsKind, CorsOutcome};
 
 use crate::clock::Now;
-use crate::forward::{Expectation, FillRequest, Forward, ForwardKind, Place};
+use crate::forward::{FillRequest, Forward, ForwardKind, Place};
 use crate::front::{Front, FrontHit};
 use crate::plan::{LivePlan, PinnedPlan};
 use crate::reply::{Batch, BodyHold};
@@ -79,6 +78,20 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Seen<'_> {
+    /// What a response head depends on.
+    pub(crate) fn head_context(&self) -> HeadContext<'_> {
+        HeadContext {
+            node_name: &self.live.plan.node.name,
+            pseudonym: &self.live.pseudonym,
+            route: self.route,
+            request: self.request,
+            host: self.host,
+            path: self.path,
+            query: self.query,
+            persistence: self.persistence,
+        }
+    }
+
     /// The same when the request's body is not read: it would be taken for the next request.
     fn behind_unread(self, length: BodyLength) -> Self {
         match length {
@@ -148,7 +161,7 @@ pub(crate) fn run(
     let Some(site) = client.live.plan.sites.find(host) else {
         return refuse(client, request, batch, 421, "no site has this host");
     };
-    let route = find_route(&client.live.plan.site_plans[site], target.path, request);
+    let route = client.live.plan.site_plans[site].find_route(target.path, request);
     let place = Place { site, route, port };
     let seen = Seen {
         worker: client.worker,
@@ -296,43 +309,6 @@ impl KnownHost {
             self.port = authority.port;
         }
     }
-}
-
-/// The number of the route: by method and path, a preflight also by the method that it asks about.
-fn find_route(site: &SitePlan, path: &[u8], request: Request<'_>) -> usize {
-    let by_method = |method: &[u8]| site.routes.find(path, method);
-    let asked_about = || match request.method() {
-        b"OPTIONS" => request
-            .field(KnownField::AccessControlRequestMethod)
-            .and_then(by_method),
-        _ => None,
-    };
-    by_method(request.method())
-        .or_else(asked_about)
-        .unwrap_or(0)
-}
-
-/// The body that follows a request's head.
-struct RequestBody {
-    length: BodyLength,
-    expects: Expectation,
-}
-
-/// What must hold before a request is looked at more closely; else a status and the reason.
-fn admit(request: Request<'_>, target: &Target<'_>) -> Result<RequestBody, (u16, &'static str)> {
-    let framing = |error: FramingError| (error.status(), error.reason());
-    let length = request_body_length(request).map_err(framing)?;
-    let expects = match expects_continue(request).map_err(framing)? {
-        true => Expectation::Continue,
-        false => Expectation::None,
-    };
-    if matches!(request.method(), b"CONNECT" | b"TRACE") {
-        return Err((501, "method not served"));
-    }
-    if target.form == TargetForm::Asterisk {
-        return Err((501, "server-wide OPTIONS is not served"));
-    }
-    Ok(RequestBody { length, expects })
 }
 
 fn shorter(one: Persistence, other: Persistence) -> Persistence {

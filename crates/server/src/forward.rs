@@ -10,7 +10,7 @@ use std::sync::Arc;
 use corsair_cache::{
     KeyHash, NoStore, Outcome, Reuse, Stored, hash_key, write_key, write_validators,
 };
-use corsair_config::{HostMode, RoutePlan};
+use corsair_config::{Expectation, HostMode, RoutePlan};
 use corsair_http1::{
     BodyLength, HEADER_LINES_CAP, HeadLimits, KnownField, KnownSet, Nominated, Parsed, Persistence,
     Request, RequestHead, decimal, field_line, request_line,
@@ -144,15 +144,6 @@ impl AsGet<'_> {
     pub(crate) fn request(&self) -> Request<'_> {
         self.head.view(&self.bytes)
     }
-}
-
-/// What the client waits for before it sends a body (RFC 9110 §10.1.1).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expectation {
-    /// Nothing.
-    None,
-    /// `100 Continue`.
-    Continue,
 }
 
 /// Which part of a request an upstream gets to see.

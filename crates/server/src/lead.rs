@@ -8,11 +8,10 @@ use std::task::Poll;
 use bytes::Bytes;
 use corsair_cache::{
     FailureKind, FetchTimes, FillFailure, FillHead, Found, Freshness, HeadParts, Lead, Mode,
-    NoStore, RequestDirectives, Retry as FillRetry, Reuse, SetCookie, Stored, Ticket, VaryOrigin,
-    Window, decide_reuse, decide_storable, refresh,
+    NoStore, RequestDirectives, Retry as FillRetry, Reuse, SetCookie, Stored, Ticket, Window,
+    decide_reuse, decide_storable, refresh,
 };
 use corsair_http1::{BodyLength, FieldSection, Persistence, Request};
-use corsair_rules::UpstreamMode;
 
 use crate::body::{BodyError, BodyReader, Pace, PaceRule};
 use crate::forward::{FillRequest, Forward, Purpose, Verdict};
@@ -195,10 +194,7 @@ impl Leader<'_> {
             status,
             fields,
             freshness,
-            vary_origin: match self.forward.route().cors.upstream_mode() {
-                UpstreamMode::Override => VaryOrigin::Ignore,
-                UpstreamMode::Passthrough | UpstreamMode::Duplicate => VaryOrigin::Keep,
-            },
+            vary_origin: self.forward.route().vary_origin(),
             // What is only passed on is passed on whole.
             set_cookie: if storable.is_ok() {
                 policy.set_cookie

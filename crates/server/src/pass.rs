@@ -5,13 +5,14 @@ use std::net::Shutdown;
 use std::rc::Rc;
 
 use corsair_cache::{CacheStatus, Invalidation, Outcome, decide_invalidation};
+use corsair_config::Expectation;
 use corsair_http1::{BodyLength, FieldSection, LAST_CHUNK, Persistence};
 
 use crate::body::{BodyError, BodyReader, Pace, PaceRule};
 use crate::buffer::ReceiveBuffer;
 use crate::connection::{self, Active, Connection};
 use crate::deadline::Deadline;
-use crate::forward::{Expectation, Forward, Purpose};
+use crate::forward::{Forward, Purpose};
 use crate::io::{self as wire, Receiver, Sender};
 use crate::reply::Batch;
 use crate::respond::{self, CONDITIONS, OutFraming};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use corsair_config::Plan;
+use corsair_config::{Plan, via_pseudonym};
 
 /// A plan with everything that workers derive from it once.
 pub(crate) struct LivePlan {
@@ -44,31 +44,13 @@ impl LivePlan {
                 })
             })
             .collect();
-        let pseudonym = pseudonym(&plan.node.name);
+        let pseudonym = via_pseudonym(&plan.node.name);
         Self {
             plan,
             generation,
             addresses,
             pseudonym,
         }
-    }
-}
-
-fn pseudonym(name: &str) -> String {
-    let token: String = name
-        .bytes()
-        .map(|byte| {
-            if corsair_http1::is_token_byte(byte) {
-                char::from(byte)
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    if token.is_empty() {
-        "corsair".to_owned()
-    } else {
-        token
     }
 }
 

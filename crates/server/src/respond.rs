@@ -1,22 +1,14 @@
-//! Response heads: what the upstream or the store has, the rules of the route on top, the fields that
-//! are this node's own, and the framing.
-//!
-//! Order of a head: status line, the stored or received lines after the header operations, one merged
-//! `Vary`, `Content-Length` and `Via` (all of this is the same for every request of a pair of stored
-//! response and rule set, and is remembered), then `Age`, `Cache-Status`, the CORS block with the echoed
-//! origin, `Connection`.
-
-use std::borrow::Cow;
+//! Responses of this node: from a stored response by the request's own fields, from one that is being
+//! received, or made here. How a head is composed is `corsair_config`'s `HeadContext`; here it is
+//! remembered where it repeats, joined with its body, and counted.
 
 use corsair_cache::{
     CacheStatus, Outcome, Precondition, RangeDecision, Stored, decide_precondition, decide_range,
-    write_cache_status,
 };
-use corsair_http1::{
-    BodyLength, FieldRef, FieldSection, KnownField, KnownSet, Persistence, Version, decimal,
-    status_line,
-};
-use corsair_rules::{EditContext, RequestOrigin, merge_vary};
+pub(crate) use corsair_config::{OutFraming, Received};
+use corsair_config::{OwnResponse, content_range, leave_out_of_not_modified, write_bare_refusal};
+use corsair_http1::{FieldSection, KnownField, KnownSet, status_line};
+use corsair_rules::CorsOutcome;
 
 use crate::clock::Now;
 use crate::exchange::{Seen, StoredRef};
@@ -32,38 +24,6 @@ pub(crate) const CONDITIONS: KnownSet = KnownSet::of(&[
     KnownField::IfModifiedSince,
     KnownField::IfUnmodifiedSince,
 ]);
-
-/// Representation fields that a 304 does not repeat (RFC 9110 §15.4.5).
-const NOT_IN_NOT_MODIFIED: KnownSet = KnownSet::of(&[
-    KnownField::ContentType,
-    KnownField::ContentEncoding,
-    KnownField::ContentRange,
-]);
-
-/// How the body behind a head is delimited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OutFraming {
-    /// `Content-Length`.
-    Length(u64),
-    /// `Transfer-Encoding: chunked`.
-    Chunked,
-    /// By the end of the connection.
-    Close,
-    /// There is none, and no length is said (304, 204).
-    Absent,
-}
-
-impl OutFraming {
-    /// How a body of this length is sent to a client of this version.
-    pub(crate) fn of(length: &BodyLength, version: Version) -> Self {
-        match (length, version) {
-            (BodyLength::None, _) => Self::Absent,
-            (BodyLength::Fixed(length), _) => Self::Length(*length),
-            (BodyLength::Chunked | BodyLength::UntilClose, Version::Http11) => Self::Chunked,
-            (BodyLength::Chunked | BodyLength::UntilClose, Version::Http10) => Self::Close,
-        }
-    }
-}
 
 /// Answers from a stored response: 200, 206, 304 or 416 by the request's own fields.
 pub(crate) fn stored(
@@ -180,8 +140,8 @@ fn partial(
     status_line(out, 206);
     edited_fields(seen, 206, stored.fields(), status.outcome, section, out);
     content_range(out, Some((first, last)), stored.body().len());
-    framing(out, OutFraming::Length(last - first + 1));
-    via(seen, out);
+    OutFraming::Length(last - first + 1).write(out);
+    seen.head_context().via(out);
     let age = stored.freshness().current_age(seen.now.unix);
     tail(seen, 206, stored.content_type(), Some(age), &status, out);
     let mut segment_start = 0_u64;
@@ -207,28 +167,13 @@ pub(crate) fn unsatisfiable(
     section: &mut FieldSection,
     batch: &mut Batch,
 ) {
-    let out = batch.arena();
-    status_line(out, 416);
-    own_fields(seen, 416, section, out);
-    content_range(out, None, length);
-    framing(out, OutFraming::Length(0));
-    tail(seen, 416, None, None, &status, out);
-}
-
-/// Appends `Content-Range` (RFC 9110 §14.4).
-fn content_range(out: &mut Vec<u8>, range: Option<(u64, u64)>, length: u64) {
-    out.extend_from_slice(b"Content-Range: bytes ");
-    match range {
-        Some((first, last)) => {
-            decimal(out, first);
-            out.push(b'-');
-            decimal(out, last);
-        }
-        None => out.push(b'*'),
-    }
-    out.push(b'/');
-    decimal(out, length);
-    out.extend_from_slice(b"\r\n");
+    let own = OwnResponse {
+        status: 416,
+        unsatisfied: Some(length),
+        length: 0,
+        cache_status: status,
+    };
+    own_head(seen, &own, section, batch.arena());
 }
 
 /// The part of a head that depends on nothing but the stored response and the rules.
@@ -251,19 +196,16 @@ fn remembered_head(
                 section,
                 out,
             );
-            framing(out, OutFraming::Length(stored.body().len()));
-            via(seen, out);
+            OutFraming::Length(stored.body().len()).write(out);
+            seen.head_context().via(out);
         }
         HeadShape::NotModified => {
             status_line(out, 304);
             section.clone_from(stored.fields());
-            section.retain(|line| {
-                !line
-                    .known
-                    .is_some_and(|known| NOT_IN_NOT_MODIFIED.contains(known))
-            });
-            apply_rules(seen, 304, stored.content_type(), outcome, section, out);
-            via(seen, out);
+            leave_out_of_not_modified(section);
+            let context = seen.head_context();
+            context.edited_fields(304, stored.content_type(), outcome, section, out);
+            context.via(out);
         }
     };
     if !seen.route.headers.is_static() || stored.id() == 0 {
@@ -287,77 +229,9 @@ fn edited_fields(
     out: &mut Vec<u8>,
 ) {
     section.clone_from(fields);
-    apply_rules(
-        seen,
-        status,
-        fields.get(KnownField::ContentType),
-        outcome,
-        section,
-        out,
-    );
-}
-
-/// Applies the route's rules to `section` and appends the result with one merged `Vary`.
-fn apply_rules(
-    seen: &Seen<'_>,
-    status: u16,
-    content_type: Option<&[u8]>,
-    outcome: Outcome,
-    section: &mut FieldSection,
-    out: &mut Vec<u8>,
-) {
-    let vary = seen.route.cors.vary_contribution(content_type);
-    let owned = vary.owned_fields();
-    let is_owned = |line: FieldRef<'_>| line.known.is_some_and(|known| owned.contains(known));
-    if !owned.is_empty() {
-        section.retain(|line| !is_owned(line));
-    }
-    if !seen.route.headers.is_none() {
-        // Clients write host names in lower case, and then nothing is copied.
-        let host = match seen.host.iter().any(u8::is_ascii_uppercase) {
-            true => Cow::Owned(seen.host.to_ascii_lowercase()),
-            false => Cow::Borrowed(seen.host),
-        };
-        seen.route.headers.apply(
-            section,
-            &EditContext {
-                status,
-                method: seen.request.method(),
-                host: &host,
-                path: seen.path,
-                query: seen.query,
-                cache: outcome.as_str(),
-                request: Some(seen.request),
-            },
-        );
-        if owned.contains(KnownField::AccessControlAllowOrigin) {
-            // The policy writes it; two lines are none for a browser.
-            section.remove(KnownField::AccessControlAllowOrigin);
-        }
-    }
-    let takes_over = owned.contains(KnownField::AccessControlAllowOrigin);
-    merge_vary(section.all(KnownField::Vary), takes_over, vary.names(), out);
-    section.remove(KnownField::Vary);
-    section.render(out);
-}
-
-/// Appends the framing fields.
-fn framing(out: &mut Vec<u8>, framing: OutFraming) {
-    match framing {
-        OutFraming::Length(length) => {
-            out.extend_from_slice(b"Content-Length: ");
-            decimal(out, length);
-            out.extend_from_slice(b"\r\n");
-        }
-        OutFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-        OutFraming::Close | OutFraming::Absent => {}
-    }
-}
-
-fn via(seen: &Seen<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"Via: 1.1 ");
-    out.extend_from_slice(seen.live.pseudonym.as_bytes());
-    out.extend_from_slice(b"\r\n");
+    let content_type = fields.get(KnownField::ContentType);
+    seen.head_context()
+        .edited_fields(status, content_type, outcome, section, out);
 }
 
 /// Appends what differs from request to request, and the end of the head.
@@ -369,56 +243,16 @@ fn tail(
     cache_status: &CacheStatus<'_>,
     out: &mut Vec<u8>,
 ) {
-    if let Some(age) = age {
-        out.extend_from_slice(b"Age: ");
-        decimal(out, age);
-        out.extend_from_slice(b"\r\n");
-    }
-    cache_status_line(seen.live, cache_status, out);
-    let origin = RequestOrigin::of(seen.request);
-    let answer = seen
-        .route
-        .cors
-        .decide_actual(origin, seen.request.method(), content_type);
-    answer.write(out, origin);
-    seen.worker.metrics.count_cors(answer.outcome());
-    connection_line(seen.persistence, seen.request.version(), out);
-    out.extend_from_slice(b"\r\n");
-    seen.worker
-        .metrics
-        .count_response(cache_status.outcome, status);
+    let cors = seen
+        .head_context()
+        .tail(content_type, age, cache_status, out);
+    count(seen, status, cache_status.outcome, cors);
 }
 
-fn cache_status_line(live: &LivePlan, status: &CacheStatus<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"Cache-Status: ");
-    write_cache_status(out, &live.plan.node.name, status);
-    out.extend_from_slice(b"\r\n");
-}
-
-fn connection_line(persistence: Persistence, version: Version, out: &mut Vec<u8>) {
-    match (persistence, version) {
-        (Persistence::Close, _) => out.extend_from_slice(b"Connection: close\r\n"),
-        (Persistence::KeepAlive, Version::Http10) => {
-            out.extend_from_slice(b"Connection: keep-alive\r\n");
-        }
-        (Persistence::KeepAlive, Version::Http11) => {}
-    }
-}
-
-/// The head of a response that is being received: what the upstream sent, with the rules applied.
-pub(crate) struct Received<'a> {
-    /// The upstream's status, or the one that the request's own fields made of it.
-    pub(crate) status: u16,
-    /// End-to-end fields.
-    pub(crate) fields: &'a FieldSection,
-    /// For 206: the part and the length of the whole.
-    pub(crate) range: Option<((u64, u64), u64)>,
-    /// How the body goes out.
-    pub(crate) framing: OutFraming,
-    /// What to say in `Cache-Status`.
-    pub(crate) cache_status: CacheStatus<'a>,
-    /// Seconds, when the response comes from a cache before us.
-    pub(crate) age: Option<u64>,
+/// Counts a response whose head is written.
+fn count(seen: &Seen<'_>, status: u16, outcome: Outcome, cors: CorsOutcome) {
+    seen.worker.metrics.count_cors(cors);
+    seen.worker.metrics.count_response(outcome, status);
 }
 
 /// Appends the head of a response that is being received.
@@ -428,57 +262,16 @@ pub(crate) fn received(
     section: &mut FieldSection,
     out: &mut Vec<u8>,
 ) {
-    status_line(out, head.status);
-    let content_type = head.fields.get(KnownField::ContentType);
-    section.clone_from(head.fields);
-    if head.status == 304 {
-        section.retain(|line| {
-            !line
-                .known
-                .is_some_and(|known| NOT_IN_NOT_MODIFIED.contains(known))
-        });
-    }
-    apply_rules(
-        seen,
-        head.status,
-        content_type,
-        head.cache_status.outcome,
-        section,
-        out,
-    );
-    if let Some((range, length)) = head.range {
-        content_range(out, Some(range), length);
-    }
-    framing(out, head.framing);
-    via(seen, out);
-    tail(
-        seen,
-        head.status,
-        content_type,
-        head.age,
-        &head.cache_status,
-        out,
-    );
+    let cors = seen.head_context().received(head, section, out);
+    count(seen, head.status, head.cache_status.outcome, cors);
 }
 
 /// Answers a preflight (Fetch §3.2.2); nothing reaches the upstream, nothing is stored.
 pub(crate) fn preflight(seen: &Seen<'_>, batch: &mut Batch) {
     let answer = seen.route.cors.decide_preflight(seen.request);
-    let out = batch.arena();
-    let status = answer.status();
-    status_line(out, status);
-    date_line(seen.worker, seen.now, out);
-    answer.write(out, seen.request);
-    if status != 204 {
-        framing(out, OutFraming::Length(0));
-    }
-    cache_status_line(seen.live, &CacheStatus::new(Outcome::Preflight), out);
-    connection_line(seen.persistence, seen.request.version(), out);
-    out.extend_from_slice(b"\r\n");
-    seen.worker.metrics.count_cors(answer.outcome());
-    seen.worker
-        .metrics
-        .count_response(Outcome::Preflight, status);
+    let date = |out: &mut Vec<u8>| seen.worker.clock.append_date(seen.now, out);
+    seen.head_context().preflight(&answer, date, batch.arena());
+    count(seen, answer.status(), Outcome::Preflight, answer.outcome());
 }
 
 /// Answers with a status of the node's own, under the route's rules: browsers can read it across
@@ -490,29 +283,29 @@ pub(crate) fn refusal(
     cache_status: CacheStatus<'_>,
     reason: &str,
 ) {
-    let mut section = FieldSection::new();
-    let out = batch.arena();
-    status_line(out, status);
-    own_fields(seen, status, &mut section, out);
-    let body_len = if reason.is_empty() {
-        0
-    } else {
-        reason.len() as u64 + 1
+    let length = match reason.len() as u64 {
+        0 => 0,
+        length => length + 1,
     };
-    framing(out, OutFraming::Length(body_len));
-    tail(seen, status, None, None, &cache_status, out);
-    if body_len > 0 && seen.request.method() != b"HEAD" {
+    let own = OwnResponse {
+        status,
+        unsatisfied: None,
+        length,
+        cache_status,
+    };
+    let out = batch.arena();
+    own_head(seen, &own, &mut FieldSection::new(), out);
+    if length > 0 && seen.request.method() != b"HEAD" {
         out.extend_from_slice(reason.as_bytes());
         out.push(b'\n');
     }
 }
 
-/// `Date` and `Content-Type` of a response that the node made, with the rules applied.
-fn own_fields(seen: &Seen<'_>, status: u16, section: &mut FieldSection, out: &mut Vec<u8>) {
-    section.clear();
-    section.push(b"Content-Type", b"text/plain; charset=utf-8");
-    date_line(seen.worker, seen.now, out);
-    apply_rules(seen, status, None, Outcome::Local, section, out);
+/// The head of a response that the node made, with the rules applied.
+fn own_head(seen: &Seen<'_>, own: &OwnResponse<'_>, section: &mut FieldSection, out: &mut Vec<u8>) {
+    let date = |out: &mut Vec<u8>| seen.worker.clock.append_date(seen.now, out);
+    let cors = seen.head_context().own(own, date, section, out);
+    count(seen, own.status, own.cache_status.outcome, cors);
 }
 
 /// Answers a request that belongs to no route, and says that the connection ends. `method` is empty
@@ -526,23 +319,19 @@ pub(crate) fn bare_refusal(
     method: &[u8],
     out: &mut Vec<u8>,
 ) {
-    status_line(out, status);
-    date_line(worker, now, out);
-    out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
-    framing(out, OutFraming::Length(reason.len() as u64 + 1));
-    cache_status_line(live, &CacheStatus::new(Outcome::Local), out);
-    out.extend_from_slice(b"Connection: close\r\n\r\n");
+    let date = |out: &mut Vec<u8>| worker.clock.append_date(now, out);
+    write_bare_refusal(
+        &live.plan.node.name,
+        status,
+        reason.len() as u64 + 1,
+        date,
+        out,
+    );
     if method != b"HEAD" {
         out.extend_from_slice(reason.as_bytes());
         out.push(b'\n');
     }
     worker.metrics.count_response(Outcome::Local, status);
-}
-
-fn date_line(worker: &Worker, now: Now, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"Date: ");
-    worker.clock.append_date(now, out);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Body bytes that are being received go out by reference when they are large.

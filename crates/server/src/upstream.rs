@@ -13,9 +13,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+use corsair_config::end_to_end_fields;
 use corsair_http1::{
-    BodyLength, FieldSection, HeadLimits, KnownField, Nominated, Parsed, Persistence, ResponseHead,
-    format_date, response_body_length, response_persistence,
+    BodyLength, FieldSection, HeadLimits, KnownField, Parsed, Persistence, ResponseHead,
+    response_body_length, response_persistence,
 };
 
 use crate::body::receive_more;
@@ -204,21 +205,7 @@ impl Response {
     /// The end-to-end field lines (RFC 9110 §7.6.1), with the `Date` that a recipient must add when the
     /// upstream sent none (§6.6.1). `Content-Length` is left to the framing.
     pub(crate) fn end_to_end_fields(&self, received_at_seconds: u64) -> FieldSection {
-        let view = self.head.view(&self.bytes);
-        let nominated = Nominated::of_response(view);
-        let mut section = FieldSection::new();
-        for line in view.fields() {
-            let ends_here = line.known.is_some_and(|known| {
-                known.flags().hop_by_hop() || known == KnownField::ContentLength
-            });
-            if !ends_here && !nominated.contains(line.name) {
-                section.push(line.name, line.value);
-            }
-        }
-        if !section.has(KnownField::Date) {
-            section.push(b"Date", &format_date(received_at_seconds));
-        }
-        section
+        end_to_end_fields(self.head.view(&self.bytes), received_at_seconds)
     }
 
     /// All field lines as they came.

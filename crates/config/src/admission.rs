@@ -1,0 +1,69 @@
+//! What is decided about a request before anything is looked up: its route, and whether it is served.
+//!
+//! RFC 9112 §6 (framing), RFC 9110 §9.3.6, §9.3.8 (CONNECT, TRACE), §10.1.1 (Expect). The data plane and
+//! `explain` both come through here. Never looks at a body, never answers.
+
+use corsair_http1::{
+    BodyLength, FramingError, KnownField, Request, Target, TargetForm, expects_continue,
+    request_body_length,
+};
+
+use crate::plan::SitePlan;
+
+/// The body that follows a request's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestBody {
+    /// Its length.
+    pub length: BodyLength,
+    /// Whether the client waits for a 100 before it sends it.
+    pub expects: Expectation,
+}
+
+/// Whether a client waits for a 100 (Continue).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expectation {
+    /// It sends its body at once.
+    None,
+    /// It waits.
+    Continue,
+}
+
+/// What must hold before a request is looked at more closely.
+///
+/// # Errors
+/// A status, and the reason as the client is told it.
+pub fn admit(
+    request: Request<'_>,
+    target: &Target<'_>,
+) -> Result<RequestBody, (u16, &'static str)> {
+    let framing = |error: FramingError| (error.status(), error.reason());
+    let length = request_body_length(request).map_err(framing)?;
+    let expects = match expects_continue(request).map_err(framing)? {
+        true => Expectation::Continue,
+        false => Expectation::None,
+    };
+    if matches!(request.method(), b"CONNECT" | b"TRACE") {
+        return Err((501, "method not served"));
+    }
+    if target.form == TargetForm::Asterisk {
+        return Err((501, "server-wide OPTIONS is not served"));
+    }
+    Ok(RequestBody { length, expects })
+}
+
+impl SitePlan {
+    /// The number of the route: by method and path, a preflight also by the method that it asks about.
+    #[must_use]
+    pub fn find_route(&self, path: &[u8], request: Request<'_>) -> usize {
+        let by_method = |method: &[u8]| self.routes.find(path, method);
+        let asked_about = || match request.method() {
+            b"OPTIONS" => request
+                .field(KnownField::AccessControlRequestMethod)
+                .and_then(by_method),
+            _ => None,
+        };
+        by_method(request.method())
+            .or_else(asked_about)
+            .unwrap_or(0)
+    }
+}
