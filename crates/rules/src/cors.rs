@@ -122,6 +122,10 @@ impl CorsPolicies {
         })
     }
 
+    pub(crate) fn policies(&self) -> &[Policy] {
+        &self.policies
+    }
+
     /// Whether there is no policy at all.
     #[must_use]
     pub fn is_none(&self) -> bool {

@@ -37,6 +37,13 @@ impl Block {
         self.text.extend_from_slice(b"\r\n");
     }
 
+    /// The value of the first line of this name, read back; for reports.
+    pub(crate) fn value_of(&self, name: &str) -> Option<String> {
+        let text = core::str::from_utf8(&self.text).ok()?;
+        let mut lines = text.split("\r\n").filter_map(|line| line.split_once(": "));
+        lines.find_map(|(own, value)| (own == name).then(|| value.to_owned()))
+    }
+
     #[inline]
     pub(crate) fn write(&self, out: &mut Vec<u8>, echo: &[u8]) {
         out.reserve(self.text.len() + self.holes.len() * echo.len());
@@ -87,6 +94,17 @@ impl MethodRule {
     pub(crate) fn allows(&self, method: &[u8]) -> bool {
         self.any || self.listed.iter().any(|own| **own == *method)
     }
+
+    /// The listed methods; `*` alone for all.
+    pub(crate) fn names(&self) -> Vec<String> {
+        if self.any {
+            return vec!["*".to_owned()];
+        }
+        let names = self.listed.iter();
+        names
+            .map(|own| String::from_utf8_lossy(own).into_owned())
+            .collect()
+    }
 }
 
 /// A header name with one star in it.
@@ -107,7 +125,7 @@ pub(crate) struct HeaderRule {
 }
 
 impl HeaderRule {
-    fn allows(&self, name: &[u8]) -> bool {
+    pub(crate) fn allows(&self, name: &[u8]) -> bool {
         if self.any && !name.eq_ignore_ascii_case(b"authorization") {
             return true;
         }
@@ -199,6 +217,17 @@ impl Policy {
                 .content_types
                 .iter()
                 .any(|pattern| pattern.covers(content_type))
+    }
+
+    /// The one value that is sent to everybody, when that is what the policy does.
+    pub(crate) fn constant_origin(&self) -> Option<String> {
+        match &self.audience {
+            Audience::Constant => self
+                .granted
+                .value_of("Access-Control-Allow-Origin")
+                .or_else(|| self.granted.value_of("Timing-Allow-Origin")),
+            Audience::Listed(_) => None,
+        }
     }
 
     /// Whether nothing behind this policy can ever decide.

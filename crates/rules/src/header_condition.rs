@@ -97,15 +97,62 @@ impl Condition {
 
     #[inline]
     pub(crate) fn holds(&self, section: &FieldSection, context: &EditContext<'_>) -> bool {
+        self.status_holds(context)
+            && self.method_holds(context)
+            && self.path_holds(context)
+            && self.media_holds(section)
+            && any_or_none(&self.request, |test| test.holds(context))
+    }
+
+    /// The first condition that does not hold, in words.
+    pub(crate) fn failing(
+        &self,
+        section: &FieldSection,
+        context: &EditContext<'_>,
+    ) -> Option<String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if !self.status_holds(context) {
+            Some(format!("status {} is not in `when.status`", context.status))
+        } else if !self.method_holds(context) {
+            let method = text(context.method);
+            Some(format!("method {method} is not in `when.methods`"))
+        } else if !self.path_holds(context) {
+            Some("the path is not covered by `when.path`".to_owned())
+        } else if !self.media_holds(section) {
+            Some(match section.get(KnownField::ContentType) {
+                Some(value) => format!("{} is not covered by `when.content_type`", text(value)),
+                None => "there is no Content-Type for `when.content_type`".to_owned(),
+            })
+        } else if !any_or_none(&self.request, |test| test.holds(context)) {
+            Some("no request header fits `when.request_header`".to_owned())
+        } else {
+            None
+        }
+    }
+
+    #[inline]
+    fn status_holds(&self, context: &EditContext<'_>) -> bool {
         any_or_none(&self.status, |&(low, high)| {
             (low..=high).contains(&context.status)
-        }) && any_or_none(&self.methods, |own| **own == *context.method)
-            && any_or_none(&self.paths, |path| path.matches(context.path))
-            && (self.media.is_empty() || {
-                let content_type = section.get(KnownField::ContentType);
-                self.media.iter().any(|media| media.covers(content_type))
-            })
-            && any_or_none(&self.request, |test| test.holds(context))
+        })
+    }
+
+    #[inline]
+    fn method_holds(&self, context: &EditContext<'_>) -> bool {
+        any_or_none(&self.methods, |own| **own == *context.method)
+    }
+
+    #[inline]
+    fn path_holds(&self, context: &EditContext<'_>) -> bool {
+        any_or_none(&self.paths, |path| path.matches(context.path))
+    }
+
+    #[inline]
+    fn media_holds(&self, section: &FieldSection) -> bool {
+        self.media.is_empty() || {
+            let content_type = section.get(KnownField::ContentType);
+            self.media.iter().any(|media| media.covers(content_type))
+        }
     }
 }
 

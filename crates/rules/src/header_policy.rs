@@ -135,7 +135,7 @@ pub struct EditContext<'a> {
 }
 
 #[derive(Debug, Clone)]
-enum Verb {
+pub(crate) enum Verb {
     Set(Template),
     Add(Template),
     Append(Template),
@@ -147,13 +147,13 @@ enum Verb {
 }
 
 #[derive(Debug, Clone)]
-struct Op {
-    verb: Verb,
+pub(crate) struct Op {
+    pub(crate) verb: Verb,
     /// As written; for `RemovePrefix` without the star.
-    name: Box<[u8]>,
+    pub(crate) name: Box<[u8]>,
     known: Option<KnownField>,
     /// `None`: always.
-    when: Option<Box<Condition>>,
+    pub(crate) when: Option<Box<Condition>>,
 }
 
 /// The header operations of one route.
@@ -233,6 +233,10 @@ impl HeaderPolicy {
         }
         let is_static = ops.iter().all(Op::is_static);
         Ok(Self { ops, is_static })
+    }
+
+    pub(crate) fn ops(&self) -> &[Op] {
+        &self.ops
     }
 
     /// Whether there are no operations.
@@ -471,7 +475,7 @@ impl Op {
 
     /// Whether there is nothing to remove or replace; the cheapest test, so the first.
     #[inline]
-    fn is_idle(&self, section: &FieldSection) -> bool {
+    pub(crate) fn is_idle(&self, section: &FieldSection) -> bool {
         let only_takes = match &self.verb {
             Verb::Remove | Verb::Replace(..) => true,
             Verb::Set(_)
@@ -484,7 +488,12 @@ impl Op {
         only_takes && self.known.is_some_and(|field| !section.has(field))
     }
 
-    fn run(&self, section: &mut FieldSection, context: &EditContext<'_>, scratch: &mut Scratch) {
+    pub(crate) fn run(
+        &self,
+        section: &mut FieldSection,
+        context: &EditContext<'_>,
+        scratch: &mut Scratch,
+    ) {
         match &self.verb {
             Verb::Set(value) => self.set(section, value.expand(context, scratch)),
             Verb::Add(value) => self.add(section, value.expand(context, scratch)),

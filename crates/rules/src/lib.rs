@@ -10,11 +10,13 @@ mod cors_answer;
 mod cors_compile;
 mod cors_policy;
 mod cors_spec;
+mod cors_trace;
 pub mod fuzzing;
 mod glob;
 mod header_condition;
 pub mod header_policy;
 mod header_template;
+mod header_trace;
 pub mod host_name;
 mod host_table;
 pub mod lint;
@@ -35,11 +37,13 @@ pub use cors_answer::{
     ActualAnswer, CorsOutcome, PreflightAnswer, ShadowVerdict, VaryContribution,
 };
 pub use cors_spec::{CorsPolicySpec, ResourcePolicy, UpstreamMode};
+pub use cors_trace::{OriginTest, PolicyStanding, PolicyTrace};
 pub use header_condition::HeaderConditionSpec;
 pub use header_policy::{
     EditContext, HeaderOp, HeaderOpSpec, HeaderPolicy, NameProtection, protection_of,
 };
 pub use header_template::VALUE_BYTES_MAX;
+pub use header_trace::{OpEffect, OpTrace};
 pub use lint::{
     LINT_TABLE, Lint, LintRow, OpPlace, OpProblem, PolicyPlace, PolicyProblem, Severity,
 };
