@@ -21,6 +21,7 @@ pub mod report;
 pub mod schedule;
 pub mod slo;
 pub mod stats;
+pub mod suite;
 pub mod target;
 pub mod template;
 pub mod traffic;

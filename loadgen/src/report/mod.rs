@@ -12,7 +12,7 @@ pub mod summary;
 pub mod text;
 
 pub use series::{SecondRow, Series};
-pub use summary::{RunFacts, Setup, Summary};
+pub use summary::{Percentiles, RunFacts, Setup, Summary};
 
 /// Microseconds with at most three decimals, from nanoseconds.
 #[must_use]

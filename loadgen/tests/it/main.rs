@@ -5,6 +5,7 @@
     reason = "a step of a test that fails is a failed test"
 )]
 
+mod artefact;
 mod exchange;
 mod expect;
 mod null_server;
