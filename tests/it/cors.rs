@@ -536,7 +536,7 @@ fn an_enormous_list_of_requested_headers_costs_nothing_and_grants_nothing() {
         }
     }
     // 60 requests of 16 KiB on an unoptimised build, with a wide margin for a busy machine.
-    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     upstream.heard_nothing();
 }
 

@@ -105,6 +105,7 @@ fn an_upstream_can_lie_stall_and_die() {
         client.try_answer("GET").expect_err("a lie"),
         WireError::Truncated(4)
     );
+    drop(client);
     let mut client = Client::connect(upstream.address());
     client.get("/reset").begin();
     client.try_answer("GET").expect_err("a reset");

@@ -12,7 +12,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use super::client::{Ask, Client};
 use super::pace::{PATIENCE, within};
@@ -467,16 +466,16 @@ impl Drop for Node {
     fn drop(&mut self) {
         if self.status.is_none() && self.is_running() {
             self.signal(libc::SIGTERM);
-            let deadline = std::time::Instant::now() + Duration::from_secs(10);
+            let deadline = std::time::Instant::now() + PATIENCE;
             while self.is_running() && std::time::Instant::now() < deadline {
-                super::pause(Duration::from_millis(5));
+                super::pause(std::time::Duration::from_millis(5));
             }
             if self.is_running() {
                 // The process is ours and did not end by itself; nothing better is left.
                 let _ = self.child.kill();
                 let _ = self.child.wait();
                 if !thread::panicking() {
-                    panic!("the node did not end within 10 s of SIGTERM");
+                    panic!("the node did not end within {PATIENCE:?} of SIGTERM");
                 }
             }
         }

@@ -98,10 +98,21 @@ impl Expectation {
             && self.without.iter().all(|name| head.field(name).is_none())
     }
 
+    fn closes_behind_reply(&self) -> bool {
+        let says_so = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Connection");
+        matches!(self.steps.as_slice(), [.., Step::Reply, Step::Close])
+            && !self.fields.iter().any(says_so)
+    }
+
     fn render(&self, method: &str) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} Scripted\r\n", self.status);
         for (name, value) in &self.fields {
             text += &format!("{name}: {value}\r\n");
+        }
+        // A server that closes behind its answer says so (RFC 9112 §9.6): else the next request may
+        // leave on this connection while the close is on its way, and only some can be sent again.
+        if self.closes_behind_reply() {
+            text += "Connection: close\r\n";
         }
         let mut payload: Vec<u8> = Vec::new();
         match &self.body {
@@ -124,10 +135,7 @@ impl Expectation {
                 }
                 payload.extend(b"0\r\n\r\n");
             }
-            Body::UntilClose(body) => {
-                text += "Connection: close\r\n";
-                payload.extend(body);
-            }
+            Body::UntilClose(body) => payload.extend(body),
         }
         let mut bytes = (text + "\r\n").into_bytes();
         if method != "HEAD" {
@@ -586,7 +594,13 @@ fn perform(wire: &mut Wire, expectation: &Expectation, method: &str, shared: &Sh
                 let _ = wire.stream.flush();
                 false
             }
-            Step::Close => false,
+            Step::Close => {
+                // As a server does (RFC 9112 §9.6): unread bytes would make a reset of the close, and
+                // that may overtake the answer.
+                wire.half_close();
+                wire.drain();
+                false
+            }
             Step::AwaitClose => {
                 wire.drain();
                 false
