@@ -81,9 +81,11 @@ codes! {
     BadHost = "E040", Error, "a host pattern that cannot be used";
     BadRoute = "E041", Error, "a route that cannot be used";
     BadStatus = "E042", Error, "a status that cannot have a lifetime of its own";
+    TwoAudiences = "E043", Error, "two places say which origins may read";
     UnusedUpstream = "W001", Warning, "an upstream that no site uses";
     UnreachableRoute = "W002", Warning, "a route that no request reaches";
     Spelling = "W003", Warning, "a host is compared in another spelling";
+    NoEffect = "W004", Warning, "a key that has no effect where it stands";
 }
 
 /// The line a diagnostic is about, cut to a readable length.

@@ -76,6 +76,11 @@ impl<'t> Fields<'t> {
         self.item(name).map_or(self.at, |item| item.at)
     }
 
+    /// Where the key's value is written, if it is.
+    pub(crate) fn written_at(&self, name: &str) -> Option<Span> {
+        self.item(name).map(|item| item.at)
+    }
+
     /// A string.
     pub(crate) fn text(&self, name: &str) -> Option<Located<&'t str>> {
         let item = self.item(name)?;
@@ -159,7 +164,7 @@ pub(crate) fn default_number(key: &Key) -> Option<u64> {
         return None;
     };
     match key.shape {
-        Shape::Count { .. } => text.parse().ok(),
+        Shape::Count { .. } | Shape::OneOf(_) => text.parse().ok(),
         Shape::Duration { .. } => quantity::parse_duration(text).ok(),
         Shape::Size { .. } => quantity::parse_size(text).ok(),
         Shape::Rate { .. } => quantity::parse_rate(text).ok(),

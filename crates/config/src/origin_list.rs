@@ -181,6 +181,16 @@ pub(crate) fn pattern_remedy(text: &str, error: &PatternError) -> String {
     if fixed != text && OriginPattern::parse(&fixed, Dialect::Native).is_ok() {
         return format!("write \"{}\"", clip(&fixed));
     }
+    if text.contains("%-") && OriginPattern::parse(text, Dialect::Alibaba).is_ok() {
+        return "write `-` without `%`, or set `dialect = \"alibaba\"` in the header operation \
+                this comes from"
+            .to_owned();
+    }
+    if matches!(error, PatternError::Star) && OriginPattern::parse(text, Dialect::S3).is_ok() {
+        return "write \"https://*.example.com\", or set `dialect = \"s3\"`, in which one `*` may \
+                stand anywhere"
+            .to_owned();
+    }
     "write \"https://app.example.com\", \"https://*.example.com\", \"http://localhost:*\" or \"*\""
         .to_owned()
 }

@@ -80,7 +80,7 @@ fn cell(text: &str) -> String {
 
 fn is_quoted(key: &Key) -> bool {
     match key.shape {
-        Shape::Flag | Shape::Count { .. } => false,
+        Shape::Flag | Shape::Count { .. } | Shape::OneOf(_) => false,
         Shape::Text
         | Shape::Word(_)
         | Shape::Duration { .. }
@@ -100,6 +100,7 @@ fn shape(shape: Shape) -> String {
         Shape::Text => "string".to_owned(),
         Shape::Flag => "`true` or `false`".to_owned(),
         Shape::Count { min, max } => format!("whole number, {min} to {max}"),
+        Shape::OneOf(all) => numbers(all),
         Shape::Duration {
             min_ms,
             max_ms,
@@ -132,4 +133,10 @@ fn shape(shape: Shape) -> String {
         Shape::SectionOrSections(inner) => format!("table or tables, see `[{}]`", inner.path),
         Shape::Later(written) => format!("`{written}`"),
     }
+}
+
+/// `204 or 403`.
+fn numbers(all: &[u64]) -> String {
+    let shown: Vec<String> = all.iter().map(|number| format!("`{number}`")).collect();
+    shown.join(" or ")
 }

@@ -50,6 +50,8 @@ pub enum Shape {
         /// Largest allowed.
         max: u64,
     },
+    /// A whole number, one of these.
+    OneOf(&'static [u64]),
     /// A string such as `"10s"`; bounds in milliseconds.
     Duration {
         /// Smallest allowed.
@@ -105,6 +107,7 @@ impl Shape {
             Self::Text
             | Self::Flag
             | Self::Count { .. }
+            | Self::OneOf(_)
             | Self::Duration { .. }
             | Self::Size { .. }
             | Self::Rate { .. }
@@ -120,7 +123,7 @@ impl Shape {
         match self {
             Self::Text | Self::Word(_) => "a string in quotes",
             Self::Flag => "true or false",
-            Self::Count { .. } => "a whole number",
+            Self::Count { .. } | Self::OneOf(_) => "a whole number",
             Self::Duration { .. } => "a duration in quotes such as \"10s\"",
             Self::Size { .. } => "a size in quotes such as \"64MiB\"",
             Self::Rate { .. } => "a rate in quotes such as \"500B/s\"",
@@ -226,6 +229,7 @@ mod tests {
             Shape::Text | Shape::Later(_) => true,
             Shape::Flag => ["true", "false"].contains(&text),
             Shape::Count { min, max } => text.parse().is_ok_and(|n: u64| (min..=max).contains(&n)),
+            Shape::OneOf(all) => text.parse().is_ok_and(|n: u64| all.contains(&n)),
             Shape::Duration {
                 min_ms,
                 max_ms,

@@ -45,6 +45,9 @@ impl Surroundings<'_> {
 struct Inherited {
     upstream: Option<usize>,
     cache: CachePolicy,
+    /// What `cors` says.
+    listed: Arc<CorsPolicies>,
+    /// What counts: that, or what header operations with `validate_origin` say.
     cors: Arc<CorsPolicies>,
     headers: Arc<LocatedPolicy>,
 }
@@ -154,6 +157,7 @@ fn read_site(fields: &Fields<'_>, around: &mut Surroundings<'_>, report: &mut Re
     let own = Inherited {
         upstream: None,
         cache: default_policy(around.budget),
+        listed: Arc::new(CorsPolicies::none()),
         cors: Arc::new(CorsPolicies::none()),
         headers: Arc::new(LocatedPolicy::none()),
     };
@@ -204,18 +208,40 @@ fn read_settings(
         Some(cache) => read_cache_policy(cache, &inherited.cache, around.budget, report),
         None => inherited.cache.clone(),
     };
-    let cors = match fields.sections("cors") {
-        Some(policies) => Arc::new(cors::read_policies(policies, &mut around.lists, report)),
-        None => Arc::clone(&inherited.cors),
+    let own_list = fields
+        .sections("cors")
+        .map(|policies| Arc::new(cors::read_policies(policies, &mut around.lists, report)));
+    let own_headers = fields
+        .sections("header")
+        .map(|operations| Arc::new(read_header_policy(operations, report)));
+    let own_validated = own_headers
+        .as_ref()
+        .and_then(|headers| headers.validated.as_ref());
+    if let (Some(validated), Some(policies)) = (own_validated, fields.sections("cors"))
+        && !policies.is_empty()
+    {
+        let message = "`validate_origin` and `cors` both say which origins may read";
+        let remedy = "keep one of the two; `cors` takes the same origins";
+        report.add(Code::TwoAudiences, validated.at, message, remedy);
+    }
+    let listed = own_list
+        .clone()
+        .unwrap_or_else(|| Arc::clone(&inherited.listed));
+    // The nearest word counts: operations of a route are in place of the site's with what they
+    // validate, and a list of its own is in place of either. Both together were told above.
+    let cors = match (own_list, own_validated, &own_headers) {
+        (Some(own), Some(validated), _) if own.is_none() => Arc::clone(&validated.cors),
+        (Some(own), _, _) => own,
+        (None, Some(validated), _) => Arc::clone(&validated.cors),
+        (None, None, Some(_)) => Arc::clone(&listed),
+        (None, None, None) => Arc::clone(&inherited.cors),
     };
-    let headers = match fields.sections("header") {
-        Some(operations) => Arc::new(read_header_policy(operations, report)),
-        None => Arc::clone(&inherited.headers),
-    };
+    let headers = own_headers.unwrap_or_else(|| Arc::clone(&inherited.headers));
     headers.compare_with(&cors, report);
     Inherited {
         upstream,
         cache,
+        listed,
         cors,
         headers,
     }

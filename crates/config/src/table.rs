@@ -145,6 +145,19 @@ fn read_value<'t>(shape: Shape, name: &str, node: &'t Node, report: &mut Report)
             let number = number.and_then(|number| u64::try_from(number).ok());
             in_range(name, node.at, number, min, max, |n| n.to_string(), report)
         }
+        (Shape::OneOf(all), Value::Integer(number)) => {
+            let number = number.and_then(|number| u64::try_from(number).ok());
+            match number.filter(|number| all.contains(number)) {
+                Some(number) => Item::Number(number),
+                None => {
+                    let all: Vec<String> = all.iter().map(u64::to_string).collect();
+                    let message = format!("`{name}` cannot be this number");
+                    let remedy = format!("write {}", all.join(" or "));
+                    report.add(Code::OutOfRange, node.at, message, remedy);
+                    Item::Wrong
+                }
+            }
+        }
         (
             Shape::Duration {
                 min_ms,
@@ -216,7 +229,9 @@ fn tell_wrong_type(shape: Shape, name: &str, value: &Value, at: Span, report: &m
         (Shape::Flag, Value::Text(text)) if text == "true" || text == "false" => {
             format!("write it without quotes: `{last} = {text}`")
         }
-        (Shape::Count { .. }, Value::Text(text)) if text.parse::<u64>().is_ok() => {
+        (Shape::Count { .. } | Shape::OneOf(_), Value::Text(text))
+            if text.parse::<u64>().is_ok() =>
+        {
             format!("write it without quotes: `{last} = {text}`")
         }
         (Shape::Text | Shape::Word(_), Value::List(list)) if list.len() == 1 => {

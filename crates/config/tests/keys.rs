@@ -86,6 +86,13 @@ const VALUES: &[(&str, &str)] = &[
     ("site.cors.request_headers", "[\"X-Y\"]"),
     ("site.cors.expose", "[\"ETag\"]"),
     ("site.cors.max_age", "1s"),
+    ("site.cors.upstream", "passthrough"),
+    ("site.cors.private_network", "true"),
+    ("site.cors.timing", "true"),
+    ("site.cors.resource_policy", "same-site"),
+    ("site.cors.shadow", "true"),
+    ("site.cors.refused_preflight_status", "403"),
+    ("site.cors.when.content_type", "[\"font/*\"]"),
     ("site.header.op", "add"),
     ("site.header.name", "X-B"),
     ("site.header.value", "b"),
@@ -99,8 +106,39 @@ const VALUES: &[(&str, &str)] = &[
     ("site.route.upstream", "v"),
 ];
 
-/// Keys whose only value that works is the default.
-const SINGLE: &[&str] = &["site.cors.upstream"];
+/// Keys that show in the plan only together with others; with what else is written.
+const TOGETHER: &[(&str, &str, &[&str])] = &[
+    (
+        "site.cors.dialect",
+        "s3",
+        &["site.0.cors.origins=[\"http://localhost:*\"]"],
+    ),
+    (
+        "site.header.pattern",
+        "x",
+        &["site.0.header.op=replace", "site.0.header.pattern=a"],
+    ),
+    ("site.header.validate_origin", "true", ALLOW_ORIGIN),
+    ("site.header.allow_duplicates", "false", ALLOW_ORIGIN),
+    (
+        "site.header.dialect",
+        "s3",
+        &[
+            "site.0.cors=[]",
+            "site.0.header.op=add",
+            "site.0.header.name=Access-Control-Allow-Origin",
+            "site.0.header.value=http://localhost:*",
+            "site.0.header.validate_origin=true",
+        ],
+    ),
+];
+
+const ALLOW_ORIGIN: &[&str] = &[
+    "site.0.cors=[]",
+    "site.0.header.op=add",
+    "site.0.header.name=Access-Control-Allow-Origin",
+    "site.0.header.value=http://a.example",
+];
 
 #[test]
 fn every_key_that_works_changes_the_plan() {
@@ -120,6 +158,11 @@ fn every_key_that_works_changes_the_plan() {
         }
         assert_ne!(plan(&arguments), before, "{argument} changes nothing");
     }
+    for (path, value, others) in TOGETHER {
+        let argument = format!("{}={value}", path.replacen("site.", "site.0.", 1));
+        let with = [*others, &[argument.as_str()]].concat();
+        assert_ne!(plan(&with), plan(others), "{argument} changes nothing");
+    }
     Section::root().visit(&mut |section| {
         for key in section
             .keys
@@ -131,7 +174,8 @@ fn every_key_that_works_changes_the_plan() {
                 key.shape,
                 Shape::Section(_) | Shape::Sections(_) | Shape::SectionOrSections(_)
             );
-            let has_row = VALUES.iter().any(|row| row.0 == path) || SINGLE.contains(&&*path);
+            let has_row =
+                VALUES.iter().any(|row| row.0 == path) || TOGETHER.iter().any(|row| row.0 == path);
             assert!(holds_keys || has_row, "{path} has no row");
         }
     });

@@ -99,6 +99,11 @@ fn every_bound_holds_and_one_past_it_does_not() {
         }
     });
     numbers.dedup();
+    for (value, works) in [("204", true), ("403", true), ("205", false), ("0", false)] {
+        let argument = format!("site.cors.refused_preflight_status={value}");
+        let checked = check_with("a.toml", BASE, &[&argument], &NoFiles);
+        assert_eq!(checked.plan.is_some(), works, "{argument}");
+    }
     let tested: Vec<&str> = rows.iter().map(|row| row.0).collect();
     for number in numbers {
         assert!(tested.contains(&number.as_str()), "{number} has no row");

@@ -11,7 +11,7 @@ use crate::cors_answer::{
     ActualAnswer, CorsOutcome, PreflightAnswer, ShadowVerdict, VaryContribution, is_grant,
     later_of, preflight_outcome, read_preflight, refusal_of, rule_of,
 };
-use crate::cors_compile::compile_policies;
+use crate::cors_compile::{compile_policies, mode_of};
 use crate::cors_policy::{Admission, Audience, Policy, Standing};
 use crate::cors_spec::{CorsPolicySpec, UpstreamMode};
 use crate::lint::PolicyProblem;
@@ -105,7 +105,7 @@ impl CorsPolicies {
         reason = "specs are built to be compiled; 100,000 patterns are freed here"
     )]
     pub fn compile(specs: Vec<CorsPolicySpec>) -> Result<Self, Vec<PolicyProblem>> {
-        let mode = specs.first().map(|spec| spec.upstream).unwrap_or_default();
+        let mode = mode_of(&specs);
         let (policies, warnings) = compile_policies(&specs)?;
         let is_live = |policy: &&Policy| policy.standing == Standing::Live;
         Ok(Self {
@@ -312,11 +312,13 @@ impl CorsPolicies {
         answer
     }
 
+    /// A refusal is that of all policies together, so the strictest wish holds.
     fn refused_status(&self) -> u16 {
-        self.policies
-            .iter()
-            .find(|policy| policy.standing == Standing::Live)
-            .map_or(204, |policy| policy.refused_preflight_status)
+        let live = self.policies.iter();
+        live.filter(|policy| policy.standing == Standing::Live)
+            .map(|policy| policy.refused_preflight_status)
+            .max()
+            .unwrap_or(204)
     }
 
     /// What a response of this content type needs beside the CORS lines. Depends on nothing of the

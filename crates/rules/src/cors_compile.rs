@@ -10,7 +10,7 @@ use crate::cors_policy::{
 use crate::cors_spec::{CorsPolicySpec, UpstreamMode};
 use crate::lint::{Lint, PolicyPlace, PolicyProblem, Severity};
 use crate::media_type::MediaPattern;
-use crate::origin_pattern::{Dialect, OriginPattern, SchemeRule};
+use crate::origin_pattern::{Dialect, OriginPattern, PatternNote, SchemeRule};
 use crate::origin_set::OriginSet;
 use crate::web_origin::is_loopback_host;
 use corsair_http1::{KnownField, KnownSet, is_token};
@@ -33,7 +33,8 @@ pub(crate) fn compile_policies(
             policy: index,
             problems: &mut problems,
         };
-        if spec.upstream != specs[0].upstream {
+        // What is only evaluated leaves the upstream's fields alone in every mode.
+        if !spec.shadow && mode_of(specs) != spec.upstream {
             findings.add(PolicyPlace::Upstream, Lint::MixedUpstreamModes {});
         }
         let policy = compile_policy(spec, &mut findings);
@@ -54,6 +55,12 @@ pub(crate) fn compile_policies(
     } else {
         Ok((policies, problems))
     }
+}
+
+/// What becomes of the upstream's own CORS: as the first policy that is applied says.
+pub(crate) fn mode_of(specs: &[CorsPolicySpec]) -> UpstreamMode {
+    let applied = specs.iter().find(|spec| !spec.shadow);
+    applied.map(|spec| spec.upstream).unwrap_or_default()
 }
 
 struct Findings<'a> {
@@ -129,7 +136,9 @@ fn parse_origins(
     spec: &CorsPolicySpec,
     findings: &mut Findings<'_>,
 ) -> (Vec<OriginPattern>, Vec<usize>) {
-    if spec.origins.is_empty() {
+    // Where the upstream decides and nobody is told who may time, there is nobody to list.
+    let lists_nobody = spec.upstream == UpstreamMode::Passthrough && !spec.timing && !spec.shadow;
+    if spec.origins.is_empty() && !lists_nobody {
         findings.add(PolicyPlace::Policy, Lint::NoOrigins {});
     }
     let mut patterns = Vec::with_capacity(spec.origins.len());
@@ -137,7 +146,11 @@ fn parse_origins(
     for (at, text) in spec.origins.iter().enumerate() {
         match OriginPattern::parse(text, spec.dialect) {
             Ok((pattern, notes)) => {
-                for note in notes {
+                // A dialect that needs its escapes has nothing to be told about them.
+                for note in notes
+                    .into_iter()
+                    .filter(|note| *note != PatternNote::Unescaped)
+                {
                     let lint = Lint::ChangedPattern {
                         text: text.clone(),
                         note,

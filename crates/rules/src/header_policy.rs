@@ -12,6 +12,7 @@ use crate::glob::{Glob, Replaced};
 use crate::header_condition::{Condition, HeaderConditionSpec};
 use crate::header_template::{Scratch, Template, VALUE_BYTES_MAX};
 use crate::lint::{Lint, OpPlace, OpProblem, Severity};
+use crate::origin_pattern::{Dialect, OriginPattern};
 use core::fmt;
 use corsair_http1::{FieldSection, KnownField, Request, is_field_value, is_token, list_members};
 
@@ -424,7 +425,36 @@ fn compile_value(
         add(OpPlace::Value, Lint::ReflectedOrigin { name: name() });
         return None;
     }
+    if let (Some(known), Some(constant), false) =
+        (known, template.constant(), spec.op == HeaderOp::Replace)
+        && let Some(lint) = lint_cors_constant(known, constant, spec)
+    {
+        add(OpPlace::Value, lint);
+        return None;
+    }
     Some(template)
+}
+
+/// What is wrong with a constant that goes into a CORS field as it is.
+fn lint_cors_constant(known: KnownField, constant: &[u8], spec: &HeaderOpSpec) -> Option<Lint> {
+    let text = String::from_utf8_lossy(constant);
+    let is_right = match known {
+        KnownField::AccessControlAllowOrigin => {
+            let parsed = OriginPattern::parse(&text, Dialect::Native);
+            let is_one = parsed.is_ok_and(|(pattern, _)| pattern.as_constant().is_some());
+            return (!is_one).then_some(Lint::SeveralConstants {});
+        }
+        KnownField::AccessControlAllowCredentials => text == "true",
+        KnownField::AccessControlMaxAge => {
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        // A choice among ninety names: nothing is said about the rest.
+        _ => true,
+    };
+    (!is_right).then(|| Lint::MeaninglessCorsValue {
+        name: spec.name.clone(),
+        text: text.into_owned(),
+    })
 }
 
 fn compile_verb(

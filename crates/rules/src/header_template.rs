@@ -94,6 +94,14 @@ impl Template {
         }
     }
 
+    /// The value, when it is the same for every response.
+    pub(crate) fn constant(&self) -> Option<&[u8]> {
+        match self {
+            Self::Constant(value) => Some(value),
+            Self::Variable(_) => None,
+        }
+    }
+
     /// The value; empty when its variables are.
     #[inline]
     pub(crate) fn expand<'s>(

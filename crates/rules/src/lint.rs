@@ -138,14 +138,24 @@ lints! {
         remedy "remove one of the two";
     /// Seed form: `validate_origin` on another header or operation.
     ValidateElsewhere { name: String } "E115"
-        says "`validate_origin` belongs to `op = \"add\"` of `Access-Control-Allow-Origin`, not to \
+        says "only `op = \"add\"` of `Access-Control-Allow-Origin` validates, not this operation on \
             `{name}`"
-        remedy "remove `validate_origin` and `allow_duplicates` from this operation";
+        remedy "write `op = \"add\"` and `Access-Control-Allow-Origin`, or remove `validate_origin`";
     /// A constant value that several origins were written into.
     SeveralConstants { } "E116"
         says "without `validate_origin` the value is sent as it is, and a browser accepts only `*` \
             or one origin"
         remedy "write `*` or one origin, or set `validate_origin = true`";
+    /// Seed form: conditions that have nothing to do with who may read.
+    SeedCondition { } "E117"
+        says "`validate_origin` takes no condition but `content_type`: preflights are answered \
+            before there is a response"
+        remedy "write a `[[site.route]]` for paths, and remove the other conditions";
+    /// A constant for a CORS field that no browser understands.
+    MeaninglessCorsValue { name: String, text: String } "E118"
+        says "`{text}` means nothing to a browser in `{name}`"
+        remedy "write seconds such as `3600` in Access-Control-Max-Age, and `true` in \
+            Access-Control-Allow-Credentials";
 
     /// A header operation on a name that is no token.
     BadFieldName { text: String } "E131"

@@ -6,6 +6,7 @@
 //! are read too.
 
 use crate::cors_spec::{CorsPolicySpec, UpstreamMode};
+use crate::header_condition::HeaderConditionSpec;
 use crate::header_policy::{HeaderOp, HeaderOpSpec};
 use crate::lint::Lint;
 use crate::origin_pattern::Dialect;
@@ -35,8 +36,9 @@ pub enum SeedForm {
 /// Reads one setting.
 ///
 /// # Errors
-/// Switches that exclude each other or stand where they mean nothing, and constant values that no
-/// browser accepts. Malformed origins are found when the policy is compiled.
+/// Switches that exclude each other or stand where they mean nothing, and conditions that a policy
+/// cannot have. Malformed origins, and constants that no browser accepts, are found when the policy
+/// or the operation is compiled.
 ///
 /// ```
 /// use corsair_rules::{read_seed_form, Dialect, HeaderOp, HeaderOpSpec, SeedForm, SeedOpSpec};
@@ -68,8 +70,25 @@ pub fn read_seed_form(seed: SeedOpSpec) -> Result<SeedForm, Lint> {
     if validate_origin && !is_allow_origin {
         return Err(Lint::ValidateElsewhere { name: op.name });
     }
-    let value = op.value.clone().unwrap_or_default();
     if validate_origin {
+        let Some(value) = op.value else {
+            return Err(Lint::MissingValue { name: op.name });
+        };
+        if op.pattern.is_some() {
+            return Err(Lint::NeedlessValue { name: op.name });
+        }
+        let content_type = op.when.content_type;
+        let only_content_type = HeaderConditionSpec {
+            content_type: content_type.clone(),
+            ..HeaderConditionSpec::default()
+        };
+        let has_more = HeaderConditionSpec {
+            content_type: content_type.clone(),
+            ..op.when
+        } != only_content_type;
+        if has_more {
+            return Err(Lint::SeedCondition {});
+        }
         let origins: Vec<String> = value
             .split(',')
             .map(str::trim)
@@ -80,13 +99,10 @@ pub fn read_seed_form(seed: SeedOpSpec) -> Result<SeedForm, Lint> {
             origins,
             dialect,
             upstream: UpstreamMode::Override,
-            content_types: op.when.content_type,
+            content_types: content_type,
             ..CorsPolicySpec::default()
         };
         return Ok(SeedForm::Cors(Box::new(policy)));
-    }
-    if is_allow_origin && value.contains(',') {
-        return Err(Lint::SeveralConstants {});
     }
     // "Allow Duplicates: No" replaces an upstream line of the same name.
     let verb = match op.op {
@@ -102,10 +118,41 @@ pub fn read_seed_form(seed: SeedOpSpec) -> Result<SeedForm, Lint> {
     Ok(SeedForm::Header(HeaderOpSpec { op: verb, ..op }))
 }
 
+/// What a setting beside a validated one says about the same policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeedSibling {
+    /// About preflights: methods, headers, lifetime. Other responses may carry it all the same.
+    Preflight,
+    /// About granted responses: the policy writes it, so the operation must not do so again.
+    Answer,
+}
+
+impl SeedSibling {
+    /// Whether an operation is one: a constant for every response.
+    #[must_use]
+    pub fn of(op: &HeaderOpSpec) -> Option<Self> {
+        let is_constant = matches!(op.op, HeaderOp::Add | HeaderOp::Set)
+            && op.when == HeaderConditionSpec::default()
+            && op.value.as_ref().is_some_and(|value| !value.contains("${"));
+        if !is_constant {
+            return None;
+        }
+        match op.name.to_ascii_lowercase().as_str() {
+            "access-control-allow-methods"
+            | "access-control-allow-headers"
+            | "access-control-max-age" => Some(Self::Preflight),
+            "access-control-expose-headers" | "access-control-allow-credentials" => {
+                Some(Self::Answer)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Copies what sibling settings say about preflights into a policy that [`read_seed_form`] made:
 /// the console sets methods, headers and lifetime as headers of their own, on every response.
 ///
-/// The operations themselves stay as they are.
+/// The operations themselves stay as they are; [`SeedSibling`] says which are not to run then.
 pub fn fold_seed_siblings(policy: &mut CorsPolicySpec, ops: &[HeaderOpSpec]) {
     let list = |value: &str| -> Vec<String> {
         value
@@ -115,10 +162,8 @@ pub fn fold_seed_siblings(policy: &mut CorsPolicySpec, ops: &[HeaderOpSpec]) {
             .map(String::from)
             .collect()
     };
-    for op in ops {
-        let (HeaderOp::Add | HeaderOp::Set, Some(value)) = (op.op, &op.value) else {
-            continue;
-        };
+    for op in ops.iter().filter(|op| SeedSibling::of(op).is_some()) {
+        let value = op.value.as_deref().unwrap_or_default();
         match op.name.to_ascii_lowercase().as_str() {
             "access-control-allow-methods" => policy.methods = list(value),
             "access-control-allow-headers" => policy.request_headers = list(value),

@@ -169,53 +169,58 @@ pub(crate) static SITE_CORS: Section = Section {
             "upstream",
             Shape::Word(&[
                 word("override", Works),
-                word("passthrough", NotBuilt),
-                word("duplicate", NotBuilt),
+                word("passthrough", Works),
+                word("duplicate", Works),
             ]),
             Means("override"),
-            "What becomes of the upstream's own CORS headers.",
+            "What becomes of the upstream's own CORS headers: dropped, left to decide alone, or \
+             sent beside the node's.",
         ),
-        later(
+        key(
             "private_network",
             Shape::Flag,
             Means("false"),
-            "Whether preflights for private networks are granted.",
+            "Whether a granted preflight that asks for a private network is told yes.",
         ),
-        later(
+        key(
             "timing",
             Shape::Flag,
             Means("false"),
-            "Whether Timing-Allow-Origin goes to the same audience.",
+            "Whether the same audience gets Timing-Allow-Origin too.",
         ),
-        later(
+        key(
             "resource_policy",
-            Shape::Text,
+            Shape::Word(&[
+                word("same-origin", Works),
+                word("same-site", Works),
+                word("cross-origin", Works),
+            ]),
             Told("no header"),
-            "Value of Cross-Origin-Resource-Policy.",
+            "Cross-Origin-Resource-Policy of every response, whoever asks.",
         ),
-        later(
+        key(
             "shadow",
             Shape::Flag,
             Means("false"),
-            "Evaluate and count, do not apply.",
+            "Whether the policy is only evaluated and counted beside the others, never applied.",
         ),
-        later(
+        key(
             "refused_preflight_status",
-            Shape::Count { min: 204, max: 403 },
+            Shape::OneOf(&[204, 403]),
             Means("204"),
-            "Status of a refused preflight: 204 or 403.",
+            "Status of a refused preflight; of several policies the highest counts.",
         ),
-        later(
+        key(
             "when",
             Shape::Section(&CORS_WHEN),
             Told("every response"),
-            "Which responses the policy is for.",
+            "Which responses the policy is for; others get nothing from it, no Vary either.",
         ),
-        later(
+        key(
             "dialect",
-            Shape::Word(&[word("native", Works), word("s3", NotBuilt)]),
+            Shape::Word(&[word("native", Works), word("s3", Works)]),
             Means("native"),
-            "Grammar of the patterns.",
+            "Grammar of the patterns; `s3` has one `*` anywhere, also in `request_headers`.",
         ),
     ],
 };
@@ -223,7 +228,7 @@ pub(crate) static SITE_CORS: Section = Section {
 pub(crate) static CORS_WHEN: Section = Section {
     path: "site.cors.when",
     doc: "Which responses the policy is for.",
-    keys: &[later(
+    keys: &[key(
         "content_type",
         texts(64),
         Told("any"),
@@ -241,13 +246,14 @@ pub(crate) static SITE_HEADER: Section = Section {
                 word("set", Works),
                 word("add", Works),
                 word("append", Works),
-                word("merge", NotBuilt),
+                word("merge", Works),
                 word("default", Works),
                 word("remove", Works),
-                word("replace", NotBuilt),
+                word("replace", Works),
             ]),
             Refused,
-            "`set` and `default` give a line, `add` one more, `append` a list member.",
+            "`set` one line in place of all, `add` one more, `append` to the comma list, `merge` \
+             what the list lacks, `default` only when there is none, `remove`, `replace` parts.",
         ),
         key(
             "name",
@@ -259,13 +265,14 @@ pub(crate) static SITE_HEADER: Section = Section {
             "value",
             Shape::Text,
             Told("needed by every op but remove"),
-            "The header value.",
+            "The value; `${host}` `${path}` `${query.NAME}` `${request.NAME}` `${status}` \
+             `${cache}` stand for what they name, `$${` for `${`.",
         ),
-        later(
+        key(
             "pattern",
             Shape::Text,
-            Told("none"),
-            "What `replace` looks for.",
+            Told("needed by `replace`"),
+            "What `replace` looks for: a text, in which `*` is any run of characters.",
         ),
         key(
             "when",
@@ -273,23 +280,28 @@ pub(crate) static SITE_HEADER: Section = Section {
             Told("every response"),
             "Which responses the operation is for.",
         ),
-        later(
+        key(
             "validate_origin",
             Shape::Flag,
             Means("false"),
-            "Seed form: compare the request's Origin.",
+            "CDN console form: with `add` of Access-Control-Allow-Origin, the value is a comma \
+             list of origin patterns, and an allowed origin is echoed.",
         ),
-        later(
+        key(
             "allow_duplicates",
             Shape::Flag,
-            Means("false"),
-            "Seed form: keep the upstream's line too.",
+            Told("native `add`"),
+            "CDN console form: whether `add` keeps the upstream's lines of that name.",
         ),
-        later(
+        key(
             "dialect",
-            Shape::Text,
+            Shape::Word(&[
+                word("native", Works),
+                word("s3", Works),
+                word("alibaba", Works),
+            ]),
             Means("native"),
-            "Seed form: grammar of the value.",
+            "CDN console form: grammar of the value's patterns; in `alibaba`, `%-` is `-`.",
         ),
     ],
 };

@@ -458,10 +458,21 @@ fn the_console_s_form() {
     );
     let error = |seed: SeedOpSpec| read_seed_form(seed).expect_err("refused").code();
     assert_eq!(error(seed("*", true, true)), "E114");
-    assert_eq!(
-        error(seed("http://a.com,http://b.com", false, false)),
-        "E116"
-    );
+    for several in ["http://a.com,http://b.com", "http://*.a.com", "a.com"] {
+        let Ok(SeedForm::Header(op)) = read_seed_form(seed(several, false, false)) else {
+            panic!("a header operation");
+        };
+        let problems = HeaderPolicy::compile(vec![op]).expect_err(several);
+        assert_eq!(problems[0].lint.code(), "E116", "{several}");
+    }
+    let with = |change: fn(&mut HeaderOpSpec)| {
+        let mut spec = seed("*", true, false);
+        change(&mut spec.op);
+        error(spec)
+    };
+    assert_eq!(with(|op| op.value = None), "E135");
+    assert_eq!(with(|op| op.pattern = Some("a".to_owned())), "E136");
+    assert_eq!(with(|op| op.when.status = vec!["2xx".to_owned()]), "E117");
     let elsewhere = SeedOpSpec {
         op: op(HeaderOp::Add, "X-A", "1"),
         ..seed("*", true, false)
