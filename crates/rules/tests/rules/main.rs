@@ -4,6 +4,7 @@ mod attacks;
 mod choosing;
 mod corpus;
 mod cors_decisions;
+mod cors_modes;
 mod header_operations;
 mod origin_matching;
 mod support;
