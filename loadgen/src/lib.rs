@@ -5,6 +5,7 @@
 
 pub mod affinity;
 pub mod clock;
+pub mod compare;
 pub mod draw;
 pub mod engine;
 pub mod exchange;

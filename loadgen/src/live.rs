@@ -321,7 +321,7 @@ mod tests {
         let text = line_of(&totals(), &MEASURING);
         assert_eq!(
             text,
-            "5 s: 1500 answers, 1.50k/s, p99 0 ns, 2 mismatches, 1 errors"
+            "5 s: 1500 answers, 1.50k/s, p99 0, 2 mismatches, 1 errors"
         );
     }
 }

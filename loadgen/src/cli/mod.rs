@@ -1,6 +1,8 @@
 //! Flags of the command and what each exit code means (spec §7).
 
+mod compare;
 mod prepare;
+mod report;
 mod run;
 mod serve_null;
 
@@ -10,7 +12,7 @@ use clap::{Parser, Subcommand};
 
 /// All was well.
 pub(crate) const EXIT_GOOD: u8 = 0;
-/// Wrong answers, or requests without one.
+/// Wrong answers, or requests without one; a regression.
 pub(crate) const EXIT_MISMATCH: u8 = 1;
 /// Wrong flags or files, or something the machine refuses.
 pub(crate) const EXIT_USAGE: u8 = 2;
@@ -36,6 +38,12 @@ enum Command {
     /// Put load on a server and check every answer
     #[command(after_help = run::EXAMPLES)]
     Run(Box<run::Run>),
+    /// One HTML page from the results of a suite, or the tables of a README
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::Report),
+    /// Two results against each other: faster, slower, cannot tell
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(compare::Compare),
     /// A server that sends fixed bytes: the ceiling of this machine
     #[command(after_help = serve_null::EXAMPLES)]
     ServeNull(serve_null::ServeNull),
@@ -45,6 +53,11 @@ enum Command {
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Run(flags) => run::run(&flags).map(ExitCode::from),
+        Command::Report(flags) => {
+            report::report(&flags)?;
+            Ok(ExitCode::from(EXIT_GOOD))
+        }
+        Command::Compare(flags) => compare::compare(&flags).map(ExitCode::from),
         Command::ServeNull(flags) => {
             serve_null::serve(flags)?;
             Ok(ExitCode::from(EXIT_GOOD))

@@ -4,13 +4,11 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use plotters::coord::types::RangedCoordf64;
-use plotters::prelude::*;
-
+use super::page::{END, HEAD_BEGIN, HEAD_END, escape, shell_word};
+use super::plot::{self, Axes, Curve, Pen, number, whole_steps};
 use super::series::SecondRow;
 use super::summary::{Percentiles, Summary};
 use super::{human_bytes, human_count, human_us};
-use crate::stats::Latencies;
 
 /// The page.
 ///
@@ -18,7 +16,8 @@ use crate::stats::Latencies;
 /// When a plot cannot be drawn, which would be a mistake of this module.
 pub fn render(summary: &Summary, rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
     let mut page = String::new();
-    write!(page, "{HEAD_BEGIN}{}{HEAD_END}", escape(&summary.setup.url))?;
+    let title = escape(&summary.setup.url);
+    write!(page, "{HEAD_BEGIN}loadgen: {title}{HEAD_END}")?;
     write!(page, "<h1>{}</h1>", escape(&summary.setup.url))?;
     let pace = match &summary.setup.target_rate {
         Some(rate) => format!("open loop at {}/s", escape(rate)),
@@ -42,23 +41,7 @@ pub fn render(summary: &Summary, rows: &[SecondRow]) -> Result<String, Box<dyn E
     write_tiles(&mut page, summary)?;
     write_latencies(&mut page, summary)?;
     write_answers(&mut page, summary)?;
-    write_plot(
-        &mut page,
-        "Latency by percentile",
-        &percentile_plot(&summary.latencies)?,
-    )?;
-    if rows.len() > 1 {
-        write_plot(&mut page, "Latency over time", &latency_plot(rows)?)?;
-        write_plot(&mut page, "Answers per second", &rate_plot(rows)?)?;
-        write_plot(
-            &mut page,
-            "CPU of the generator, and stolen time",
-            &cpu_plot(rows)?,
-        )?;
-        if summary.schedule_lag_us.is_some() {
-            write_plot(&mut page, "Schedule lag of the generator", &lag_plot(rows)?)?;
-        }
-    }
+    write_plots(&mut page, summary, rows)?;
     write_sample(&mut page, summary)?;
     let command: Vec<String> = summary
         .setup
@@ -73,31 +56,11 @@ pub fn render(summary: &Summary, rows: &[SecondRow]) -> Result<String, Box<dyn E
     )?;
     write!(
         page,
-        "<p class=note>loadgen {}</p></main></body></html>",
+        "<p class=note>loadgen {}</p>{END}",
         summary.setup.loadgen
     )?;
     Ok(page)
 }
-
-const HEAD_BEGIN: &str = "<!doctype html><html lang=en><head><meta charset=utf-8>\
-<meta name=viewport content=\"width=device-width,initial-scale=1\"><title>loadgen: ";
-
-const HEAD_END: &str = "</title><style>
-:root{--paper:#fff;--ink:#1c1e21;--faint:#d8dce2;--mid:#6b7280;--a:#1f6feb;--b:#d9480f;--c:#2f9e44;
---bad:#c92a2a;color-scheme:light dark}
-@media(prefers-color-scheme:dark){:root{--paper:#14161a;--ink:#e6e8eb;--faint:#343a43;--mid:#9aa3af;
---a:#6ea8fe;--b:#ff922b;--c:#69db7c;--bad:#ff8787}}
-body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-main{max-width:62rem;margin:0 auto;padding:1rem}h1{font-size:1.3rem;overflow-wrap:anywhere}
-h2{font-size:1.05rem;margin:1.6rem 0 .4rem}svg{width:100%;height:auto;display:block}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:.6rem}
-.tiles div{border:1px solid var(--faint);border-radius:.4rem;padding:.5rem .7rem}
-.tiles b{display:block;font-size:1.15rem}.tiles span,.note{color:var(--mid);font-size:.85rem}
-.bad{color:var(--bad)}.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
-td,th{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--faint);white-space:nowrap}
-td:first-child,th:first-child{text-align:left}pre{overflow-x:auto;border:1px solid var(--faint);
-border-radius:.4rem;padding:.6rem;font-size:.85rem}
-</style></head><body><main>";
 
 fn write_tiles(page: &mut String, summary: &Summary) -> std::fmt::Result {
     let hit = summary
@@ -231,169 +194,56 @@ fn write_sample(page: &mut String, summary: &Summary) -> std::fmt::Result {
     )
 }
 
-fn write_plot(page: &mut String, title: &str, svg: &str) -> std::fmt::Result {
-    write!(page, "<h2>{title}</h2>{svg}")
-}
-
-/// Colours stand for style sheet variables: they are replaced when the plot is drawn, so that it
-/// is right in light and dark.
-const INK: RGBColor = RGBColor(1, 1, 1);
-const FAINT: RGBColor = RGBColor(1, 1, 2);
-const FIRST: RGBColor = RGBColor(1, 1, 3);
-const SECOND: RGBColor = RGBColor(1, 1, 4);
-const THIRD: RGBColor = RGBColor(1, 1, 5);
-
-const VARIABLES: [(&str, &str); 5] = [
-    ("#010101", "var(--ink)"),
-    ("#010102", "var(--faint)"),
-    ("#010103", "var(--a)"),
-    ("#010104", "var(--b)"),
-    ("#010105", "var(--c)"),
-];
-
-const SIZE: (u32, u32) = (900, 300);
-
-/// One line of a plot.
-struct Curve {
-    name: &'static str,
-    colour: RGBColor,
-    points: Vec<(f64, f64)>,
-}
-
-/// What a plot shows besides its curves.
-struct Axes<'a> {
-    x_max: f64,
-    x_text: &'static str,
-    x_label: &'a dyn Fn(&f64) -> String,
-    y_label: &'a dyn Fn(&f64) -> String,
-}
-
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-
-/// As many labels as there are whole numbers, so that each stands at one.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "at most ten, and axes begin at 0"
-)]
-fn whole_steps(x_max: f64) -> usize {
-    1 + x_max.floor().clamp(1.0, 9.0) as usize
-}
-
-fn draw(curves: &[Curve], axes: &Axes<'_>) -> Result<String, Box<dyn Error>> {
-    let highest = curves
-        .iter()
-        .flat_map(|curve| &curve.points)
-        .map(|(_, y)| *y);
-    let y_max = highest.fold(0.0, f64::max).max(1e-6) * 1.05;
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        let mut chart: Chart<'_, '_> = ChartBuilder::on(&area)
-            .margin(8)
-            .x_label_area_size(36)
-            .y_label_area_size(64)
-            .build_cartesian_2d(0.0..axes.x_max, 0.0..y_max)?;
-        let text = ("sans-serif", 12).into_font().color(&INK);
-        chart
-            .configure_mesh()
-            .bold_line_style(FAINT)
-            .light_line_style(TRANSPARENT)
-            .axis_style(FAINT)
-            .label_style(text.clone())
-            .x_desc(axes.x_text)
-            .x_labels(whole_steps(axes.x_max))
-            .x_label_formatter(axes.x_label)
-            .y_label_formatter(axes.y_label)
-            .draw()?;
-        for curve in curves {
-            let style = ShapeStyle {
-                color: curve.colour.to_rgba(),
-                filled: false,
-                stroke_width: 2,
-            };
-            chart
-                .draw_series(LineSeries::new(curve.points.iter().copied(), style))?
-                .label(curve.name)
-                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], style));
+fn write_plots(
+    page: &mut String,
+    summary: &Summary,
+    rows: &[SecondRow],
+) -> Result<(), Box<dyn Error>> {
+    write!(page, "<h2>Plots</h2><div class=plots>")?;
+    let all = [("all".to_owned(), 0, &summary.latencies)];
+    page.push_str(&plot::percentiles("Latency by percentile", &all)?);
+    if rows.len() > 1 {
+        page.push_str(&latency_plot(rows)?);
+        page.push_str(&rate_plot(rows)?);
+        page.push_str(&cpu_plot(rows)?);
+        if summary.schedule_lag_us.is_some() {
+            page.push_str(&lag_plot(rows)?);
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .label_font(text)
-            .draw()?;
-        area.present()?;
     }
-    for (colour, variable) in VARIABLES {
-        svg = svg.replace(colour, variable);
-    }
-    Ok(svg)
-}
-
-/// The horizontal axis is logarithmic in the distance to 100 %: 0 is the median's left, 1 is 90 %,
-/// 2 is 99 %, and so on.
-fn percentile_plot(latencies: &Latencies) -> Result<String, Box<dyn Error>> {
-    let count = latencies.len().max(1);
-    let nines = number(count).log10().clamp(1.0, 7.0);
-    let steps = 400;
-    let points = (0..=steps).map(|step| {
-        let x = nines * f64::from(step) / f64::from(steps);
-        let quantile = 1.0 - 10_f64.powf(-x);
-        (
-            x,
-            super::microseconds(latencies.value_at_quantile(quantile)),
-        )
-    });
-    let curve = Curve {
-        name: "latency",
-        colour: FIRST,
-        points: points.collect(),
-    };
-    let x_label = |x: &f64| {
-        let percent = 100.0 * (1.0 - 10_f64.powf(-x));
-        let digits = if *x <= 2.0 { 0 } else { 5 };
-        let text = format!("{percent:.digits$}");
-        let text = if digits == 0 {
-            &text
-        } else {
-            text.trim_end_matches('0')
-        };
-        format!("{text} %")
-    };
-    draw(
-        &[curve],
-        &Axes {
-            x_max: nines,
-            x_text: "percentile",
-            x_label: &x_label,
-            y_label: &|us| human_us(*us),
-        },
-    )
+    Ok(write!(page, "</div>")?)
 }
 
 /// What a row shows on one curve.
 type Value<'a> = &'a dyn Fn(&SecondRow) -> f64;
 
 fn over_time(
+    title: &str,
     rows: &[SecondRow],
-    curves: &[(&'static str, RGBColor, Value<'_>)],
+    curves: &[(&str, Value<'_>)],
     y_label: &dyn Fn(&f64) -> String,
 ) -> Result<String, Box<dyn Error>> {
     let time = |row: &SecondRow| number(row.t) + row.length_s;
-    let curve = |(name, colour, value): &(&'static str, RGBColor, Value<'_>)| Curve {
-        name,
-        colour: *colour,
-        points: rows.iter().map(|row| (time(row), value(row))).collect(),
-    };
-    let curves: Vec<Curve> = curves.iter().map(curve).collect();
+    let curves: Vec<Curve> = curves
+        .iter()
+        .zip(0..)
+        .map(|((name, value), series)| Curve {
+            name: (*name).to_owned(),
+            series,
+            pen: Pen::Line,
+            points: rows.iter().map(|row| (time(row), value(row))).collect(),
+        })
+        .collect();
     let x_max = rows.last().map_or(1.0, time).max(1.0);
-    let x_label = |seconds: &f64| format!("{seconds:.0}");
-    draw(
+    plot::figure(
+        title,
         &curves,
         &Axes {
-            x_max,
+            x: (0.0, x_max),
+            x_labels: whole_steps(x_max),
             x_text: "seconds",
-            x_label: &x_label,
+            x_label: &|seconds| format!("{seconds:.0}"),
+            y: None,
+            y_labels: 6,
             y_label,
         },
     )
@@ -401,11 +251,12 @@ fn over_time(
 
 fn latency_plot(rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
     over_time(
+        "Latency over time",
         rows,
         &[
-            ("p50", FIRST, &|row| row.latency_us.p50),
-            ("p99", SECOND, &|row| row.latency_us.p99),
-            ("p99.9", THIRD, &|row| row.latency_us.p999),
+            ("p50", &|row| row.latency_us.p50),
+            ("p99", &|row| row.latency_us.p99),
+            ("p99.9", &|row| row.latency_us.p999),
         ],
         &|us| human_us(*us),
     )
@@ -414,11 +265,12 @@ fn latency_plot(rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
 fn rate_plot(rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
     let per_second = |count: u64, row: &SecondRow| number(count) / row.length_s.max(1e-9);
     over_time(
+        "Answers per second",
         rows,
         &[
-            ("answers", FIRST, &|row| row.rate),
-            ("mismatches", SECOND, &|row| per_second(row.mismatches, row)),
-            ("errors", THIRD, &|row| per_second(row.errors, row)),
+            ("answers", &|row| row.rate),
+            ("mismatches", &|row| per_second(row.mismatches, row)),
+            ("errors", &|row| per_second(row.errors, row)),
         ],
         &|count| human_count(*count),
     )
@@ -426,69 +278,21 @@ fn rate_plot(rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
 
 fn cpu_plot(rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
     over_time(
+        "CPU of the generator, and stolen time",
         rows,
         &[
-            ("generator, CPUs", FIRST, &|row| row.client_cpu),
-            ("stolen share", SECOND, &|row| row.stolen_share),
+            ("generator, CPUs", &|row| row.client_cpu),
+            ("stolen share", &|row| row.stolen_share),
         ],
         &|value| format!("{value:.2}"),
     )
 }
 
 fn lag_plot(rows: &[SecondRow]) -> Result<String, Box<dyn Error>> {
-    over_time(rows, &[("p99", FIRST, &|row| row.lag_p99_us)], &|us| {
-        human_us(*us)
-    })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a run are below 2^53")]
-fn number(count: u64) -> f64 {
-    count as f64
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            character => escaped.push(character),
-        }
-    }
-    escaped
-}
-
-/// A word as a shell takes it.
-fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,%+@".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_cannot_leave_its_place() {
-        assert_eq!(escape("<a href=\"'&"), "&lt;a href=&quot;&#39;&amp;");
-        assert_eq!(shell_word("-c"), "-c");
-        assert_eq!(shell_word("A: b'c"), "'A: b'\\''c'");
-        assert_eq!(shell_word(""), "''");
-    }
-
-    #[test]
-    fn plots_follow_the_reader_s_colours() {
-        let mut latencies = crate::stats::new_latencies();
-        (1..5000).for_each(|n| crate::stats::record(&mut latencies, n * 1000));
-        let svg = percentile_plot(&latencies).unwrap();
-        assert!(svg.starts_with("<svg") && svg.contains("var(--a)"), "{svg}");
-        assert!(!svg.contains("#0101"), "{svg}");
-    }
+    over_time(
+        "Schedule lag of the generator, p99",
+        rows,
+        &[("p99", &|row| row.lag_p99_us)],
+        &|us| human_us(*us),
+    )
 }

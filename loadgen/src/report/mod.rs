@@ -7,7 +7,10 @@ pub mod csv;
 pub mod hdr;
 pub mod html;
 pub mod markdown;
+mod page;
+mod plot;
 pub mod series;
+pub mod suite;
 pub mod summary;
 pub mod text;
 
@@ -28,6 +31,7 @@ pub(crate) fn microseconds(ns: u64) -> f64 {
 #[must_use]
 pub(crate) fn human_us(us: f64) -> String {
     match us {
+        us if us <= 0.0 => "0".to_owned(),
         us if us < 1.0 => format!("{:.0} ns", us * 1e3),
         us if us < 1e3 => format!("{} µs", three_digits(us)),
         us if us < 1e6 => format!("{} ms", three_digits(us / 1e3)),
@@ -75,6 +79,7 @@ mod tests {
     #[test]
     fn numbers_for_people() {
         let check = |got: String, expected: &str| assert_eq!(got, expected);
+        check(human_us(0.0), "0");
         check(human_us(0.85), "850 ns");
         check(human_us(12.34), "12.3 µs");
         check(human_us(4_560.0), "4.56 ms");

@@ -13,4 +13,5 @@ mod outputs;
 mod run;
 mod selfcheck;
 mod server;
+mod suite_report;
 mod traffic;
