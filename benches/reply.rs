@@ -62,7 +62,12 @@ fn append_edited(
         },
     );
     let vary = policies.vary_contribution(stored.get(KnownField::ContentType));
-    merge_vary(section.all(KnownField::Vary), true, vary.names(), out);
+    merge_vary(
+        section.all(KnownField::Vary),
+        vary.existing_origin(),
+        vary.names(),
+        out,
+    );
     section.remove(KnownField::Vary);
     section.render(out);
 }

@@ -298,6 +298,32 @@ fn vary_names_origin_on_every_kind_of_response() {
     }
 }
 
+/// Whose resource a request meant that cannot be read is not known: it may be one that varies.
+#[test]
+fn refusals_of_unreadable_requests_vary_where_a_policy_does() {
+    let upstream = Upstream::start();
+    for (site, vary) in [
+        (POLICY, Some("Origin")),
+        ("[site.cors]\norigins = [\"*\"]\n", None),
+        ("", None),
+    ] {
+        let node = node_with(&upstream, site);
+        for request in [
+            "GET /a HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example\r\nX : y\r\n\r\n",
+            "GET /a HTTP/1.1\r\nOrigin: https://app.example\r\n\r\n",
+            "GET /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "noise\r\n\r\n",
+        ] {
+            let mut client = node.client();
+            client.write(request);
+            let response = client.answer("GET");
+            response.is(400);
+            assert_eq!(response.head.field("Vary").as_deref(), vary, "{request:?}");
+        }
+    }
+    upstream.heard_nothing();
+}
+
 #[test]
 fn a_star_does_not_vary() {
     let upstream = Upstream::start();

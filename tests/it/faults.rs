@@ -602,3 +602,22 @@ fn stale_is_served_while_it_is_fetched_anew() {
     });
     assert_eq!(upstream.received().len(), 2);
 }
+
+/// An upstream that gives up waiting says so into a request that is on its way (RFC 9110 §15.5.9).
+#[test]
+fn a_408_that_crosses_a_request_is_not_its_answer() {
+    let upstream = Upstream::start();
+    let node = NodeConfig::before(&upstream).node("workers = 1").start();
+    let late = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    upstream.expect("GET /warm").times(2).reply(200);
+    node.get("/warm").send().is(200);
+    upstream.expect("GET /a").raw(late).close();
+    upstream.expect("GET /a").reply(200).body("the answer");
+    node.get("/a").send().is(200).body("the answer");
+    // What may have had an effect is not sent twice, and on a new connection it is an answer.
+    node.get("/warm").send().is(200);
+    upstream.expect("POST /b").raw(late).close();
+    node.ask("POST", "/b").body("pay").send().is(408);
+    upstream.expect("GET /c").raw(late).close();
+    node.get("/c").send().is(408);
+}

@@ -18,6 +18,7 @@ mod harness_itself;
 mod header_operations;
 mod limits;
 mod operations;
+mod passthrough;
 mod ranges;
 mod seeds;
 mod tidy;

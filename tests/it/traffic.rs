@@ -583,3 +583,65 @@ fn connections_to_the_upstream_are_used_again() {
     }
     assert_eq!(upstream.connections(), 1);
 }
+
+/// A request for an `https` URI on a connection that is not secured is misdirected (RFC 9110 §7.4), and
+/// TRACE ends here: neither reaches the upstream.
+#[test]
+fn what_is_not_served_is_refused_and_goes_nowhere() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    for (line, status) in [
+        ("GET https://a/secret", 421),
+        ("GET HTTPS://a:443/secret", 421),
+        ("TRACE /a", 501),
+        ("TRACE http://a/a", 501),
+        ("CONNECT a:443", 501),
+    ] {
+        let host = if line.contains(":443") { "a:443" } else { "a" };
+        let mut client = node.client();
+        client.write(format!(
+            "{line} HTTP/1.1\r\nHost: {host}\r\nCookie: secret\r\n\r\n"
+        ));
+        let response = client.answer("GET");
+        response.is(status);
+        assert!(!response.text().contains("Cookie"), "{response:?}");
+        assert!(response.closes(), "{line}");
+        client.is_closed();
+    }
+    upstream.heard_nothing();
+}
+
+/// `Cache-Status` says why a request went past the cache (RFC 9211 §2.2).
+#[test]
+fn what_goes_past_the_cache_says_why() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    let rows = [
+        ("POST", "", "", "method"),
+        ("POST", "", "body", "method"),
+        ("OPTIONS", "", "", "method"),
+        ("FROBNICATE", "", "", "method"),
+        ("GET", "", "body", "bypass"),
+        ("GET", "\"1\"", "", "bypass"),
+    ];
+    for (method, if_match, body, word) in rows {
+        upstream
+            .expect(&format!("{method} /a"))
+            .reply(200)
+            .header(FRESH.0, FRESH.1);
+        let ask = node.ask(method, "/a");
+        let ask = match if_match {
+            "" => ask,
+            tag => ask.header("If-Match", tag),
+        };
+        let ask = if body.is_empty() { ask } else { ask.body(body) };
+        ask.send().is(200).cache(word);
+    }
+    let metrics = node.admin("GET", "/metrics").send().text();
+    for line in [
+        "corsair_outcomes_total{outcome=\"pass\"} 4",
+        "corsair_outcomes_total{outcome=\"bypass\"} 2",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line}:\n{metrics}");
+    }
+}

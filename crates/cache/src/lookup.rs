@@ -8,6 +8,7 @@
 use corsair_http1::{BodyLength, KnownField, KnownSet, Request, list_members};
 
 use crate::directives::RequestDirectives;
+use crate::status::Outcome;
 
 /// What the cache may do for a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +50,19 @@ impl PassReason {
             Self::UpstreamPrecondition => "precondition",
             Self::RequestNoStore => "request-no-store",
             Self::Authorization => "authorization",
+        }
+    }
+
+    /// What to call it: RFC 9211 §2.2 has `method` for methods alone.
+    #[must_use]
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::Method => Outcome::Pass,
+            Self::RequestBody
+            | Self::Upgrade
+            | Self::UpstreamPrecondition
+            | Self::RequestNoStore
+            | Self::Authorization => Outcome::Bypass,
         }
     }
 }

@@ -68,9 +68,9 @@ outcomes! {
     Collapsed "collapsed" Handling::Forward("uri-miss");
     /// Forwarded alone, because the last answers for this URI could not be stored.
     HitForMiss "hit-for-miss" Handling::Forward("miss");
-    /// The method or the shape of the request keeps it away from the cache.
+    /// The method of the request keeps it away from the cache.
     Pass "pass" Handling::Forward("method");
-    /// The configuration keeps the request away from the cache.
+    /// Something else about the request, or the configuration, keeps it away from the cache.
     Bypass "bypass" Handling::Forward("bypass");
     /// `only-if-cached`, and nothing fresh stored: 504.
     OnlyIfCached "only-if-cached" Handling::Local;

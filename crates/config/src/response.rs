@@ -128,7 +128,8 @@ impl HeadContext<'_> {
                 section.remove(KnownField::AccessControlAllowOrigin);
             }
         }
-        merge_vary(section.all(KnownField::Vary), takes_over, vary.names(), out);
+        let stored = section.all(KnownField::Vary);
+        merge_vary(stored, vary.existing_origin(), vary.names(), out);
         section.remove(KnownField::Vary);
         section.render(out);
     }
@@ -278,17 +279,20 @@ pub struct OwnResponse<'a> {
     pub cache_status: CacheStatus<'a>,
 }
 
-/// Appends the head of an answer that belongs to no route, and says that the connection ends.
+/// Appends the head of an answer that belongs to no route, and says that the connection ends. `vary` is
+/// a whole `Vary` line or empty.
 pub fn write_bare_refusal(
     node_name: &str,
     status: u16,
     body_len: u64,
+    vary: &str,
     date: impl FnOnce(&mut Vec<u8>),
     out: &mut Vec<u8>,
 ) {
     status_line(out, status);
     date_line(date, out);
     out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
+    out.extend_from_slice(vary.as_bytes());
     OutFraming::Length(body_len).write(out);
     write_cache_status_line(node_name, &CacheStatus::new(Outcome::Local), out);
     out.extend_from_slice(b"Connection: close\r\n\r\n");

@@ -166,6 +166,18 @@ async fn run(
         on_stop,
         panics,
     } = options;
+    let (notify, mut notices) = tokio::sync::mpsc::unbounded_channel();
+    node.on_notice(Box::new(move |notice| {
+        // Without a listener the thread is ending.
+        let _ending = notify.send(notice);
+    }));
+    let aloud = Arc::clone(&talk);
+    tokio::spawn(async move {
+        // One a site at most, so that nothing piles up.
+        while let Some(notice) = notices.recv().await {
+            aloud(&notice.to_string());
+        }
+    });
     let lookup = resolve::system_lookup();
     let resolver = Resolver::new(
         Arc::clone(&node),

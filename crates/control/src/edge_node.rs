@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use corsair_config::Plan;
-use corsair_server::{Node, ReloadReport, Snapshot};
+use corsair_server::{Node, NoticeSink, ReloadReport, ResolvedUpstreams, Snapshot};
 
 /// A node as the control thread sees it. All methods may be called from any thread; none blocks for
 /// longer than a plan takes to be compiled.
@@ -15,10 +15,12 @@ pub trait EdgeNode: Send + Sync + 'static {
     fn plan(&self) -> Arc<Plan>;
     /// All counters and gauges at one moment.
     fn snapshot(&self) -> Snapshot;
-    /// Puts a new plan in force, whole.
-    fn reload(&self, plan: Plan) -> ReloadReport;
+    /// Puts a new plan in force, whole, its upstreams reached at the addresses given.
+    fn reload(&self, plan: Plan, resolved: &ResolvedUpstreams) -> ReloadReport;
     /// Replaces the addresses of the upstream of that name; an unknown name is ignored.
     fn set_upstream_addresses(&self, upstream: &str, addresses: Vec<SocketAddr>);
+    /// Says where notices go; the sink is called on a worker and must not block.
+    fn on_notice(&self, sink: NoticeSink);
     /// Whether the node has stopped taking new connections.
     fn is_draining(&self) -> bool;
 }
@@ -36,8 +38,12 @@ impl EdgeNode for Node {
         self.snapshot()
     }
 
-    fn reload(&self, plan: Plan) -> ReloadReport {
-        self.reload(plan)
+    fn reload(&self, plan: Plan, resolved: &ResolvedUpstreams) -> ReloadReport {
+        self.reload(plan, resolved)
+    }
+
+    fn on_notice(&self, sink: NoticeSink) {
+        self.on_notice(sink);
     }
 
     fn set_upstream_addresses(&self, upstream: &str, addresses: Vec<SocketAddr>) {
@@ -95,6 +101,7 @@ pub(crate) mod testing {
         plan: Arc<Plan>,
         snapshot: Snapshot,
         addresses: HashMap<String, Vec<SocketAddr>>,
+        resolved_at_reload: ResolvedUpstreams,
         said: String,
     }
 
@@ -113,8 +120,11 @@ pub(crate) mod testing {
                         objects: 0,
                     },
                     upstreams: Vec::new(),
+                    reflections: Vec::new(),
+                    shadows: Vec::new(),
                 },
                 addresses: HashMap::new(),
+                resolved_at_reload: HashMap::new(),
                 said: String::new(),
             };
             Self {
@@ -141,6 +151,11 @@ pub(crate) mod testing {
                 .flatten()
                 .map(ToString::to_string)
                 .collect()
+        }
+
+        /// The addresses that came with the last plan.
+        pub(crate) fn resolved_at_reload(&self) -> ResolvedUpstreams {
+            self.state().resolved_at_reload.clone()
         }
 
         /// All that was said, one message a line.
@@ -183,8 +198,11 @@ pub(crate) mod testing {
             self.state().snapshot.clone()
         }
 
-        fn reload(&self, plan: Plan) -> ReloadReport {
+        fn on_notice(&self, _never_called: NoticeSink) {}
+
+        fn reload(&self, plan: Plan, resolved: &ResolvedUpstreams) -> ReloadReport {
             let mut state = self.state();
+            state.resolved_at_reload.clone_from(resolved);
             let admin_moves = plan.admin.listen != state.plan.admin.listen;
             state.plan = Arc::new(plan);
             state.snapshot.generation += 1;

@@ -56,6 +56,7 @@ impl Collector for NodeCollector {
         self.node(&mut page, &snapshot)?;
         workers(&mut page, &snapshot.workers)?;
         exchanges(&mut page, &snapshot.workers)?;
+        cors(&mut page, &snapshot)?;
         store(&mut page, &snapshot)?;
         upstreams(&mut page, &snapshot)
     }
@@ -219,6 +220,39 @@ fn exchanges(page: &mut Page<'_>, workers: &[WorkerSnapshot]) -> fmt::Result {
         "upstream_retries",
         "Requests sent to an upstream a second time",
         retries,
+    )
+}
+
+fn cors(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let reflections = snapshot.reflections.iter();
+    page.counter(
+        "cors_reflections",
+        "Upstream responses with the request's own Origin and no Vary: Origin",
+        reflections.map(|seen| ([("site", seen.site.as_str())], seen.responses)),
+    )?;
+    let places: Vec<String> = snapshot
+        .shadows
+        .iter()
+        .map(|shadow| shadow.route.to_string())
+        .collect();
+    let flips = snapshot
+        .shadows
+        .iter()
+        .zip(&places)
+        .flat_map(|(shadow, place)| {
+            [
+                ("allow-to-deny", shadow.allow_to_deny),
+                ("deny-to-allow", shadow.deny_to_allow),
+            ]
+            .map(|(flip, count)| {
+                let site = ("site", shadow.site.as_str());
+                ([site, ("route", place.as_str()), ("flip", flip)], count)
+            })
+        });
+    page.counter(
+        "cors_shadow_flips",
+        "Responses that shadow policies would have decided otherwise, since the plan is in force",
+        flips,
     )
 }
 

@@ -178,8 +178,8 @@ impl Reloader {
 
     async fn apply(&self, plan: Plan, diagnostics: &[Diagnostic]) -> ReloadAnswer {
         let prepared = self.resolver.prepare(&plan.upstreams).await;
-        let node = Arc::clone(&self.node);
-        let Ok(report) = spawn_blocking(move || node.reload(plan)).await else {
+        let (node, resolved) = (Arc::clone(&self.node), prepared.addresses());
+        let Ok(report) = spawn_blocking(move || node.reload(plan, &resolved)).await else {
             let why = "an internal error while the plan was applied";
             return self.refusal(Verdict::NotApplied, diagnostics, why);
         };
@@ -296,6 +296,26 @@ mod tests {
         assert_eq!(generations, (2..=9).collect::<Vec<_>>());
         assert_eq!(overlaps.load(Ordering::SeqCst), 0);
         assert_eq!(reloader.counts(), (8, 0));
+    }
+
+    #[tokio::test]
+    async fn a_plan_comes_into_force_with_its_addresses() {
+        let load: Load = Box::new(|| {
+            let text = config(&[("named", "bucket.test:80"), ("literal", "127.0.0.1:1")]);
+            corsair_config::check("t.toml", &text, &NoFiles)
+        });
+        let node = Arc::new(FakeNode::default());
+        let edge: Arc<dyn EdgeNode> = Arc::<FakeNode>::clone(&node);
+        let lookup: crate::resolve::Lookup = Arc::new(|host, port| {
+            assert_eq!((host.as_str(), port), ("bucket.test", 80));
+            Box::pin(async { Ok(vec!["127.0.0.2:80".parse().unwrap()]) })
+        });
+        let resolver = Resolver::new(Arc::clone(&edge), lookup, node.talk(), Timings::default());
+        let reloader = Reloader::new(edge, load, Arc::new(resolver), node.talk());
+        Arc::new(reloader).reload(Trigger::Signal).await;
+        let resolved = node.resolved_at_reload();
+        assert_eq!(resolved["named"], ["127.0.0.2:80".parse().unwrap()]);
+        assert_eq!(resolved["literal"], ["127.0.0.1:1".parse().unwrap()]);
     }
 
     #[tokio::test]

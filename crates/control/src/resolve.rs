@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use corsair_config::UpstreamPlan;
+use corsair_server::ResolvedUpstreams;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
@@ -100,6 +101,16 @@ impl Drop for Watched {
 pub(crate) struct Prepared {
     targets: Vec<Target>,
     found: HashMap<Target, Vec<SocketAddr>>,
+}
+
+impl Prepared {
+    /// What was found, by upstream.
+    pub(crate) fn addresses(&self) -> ResolvedUpstreams {
+        let found = self.found.iter();
+        found
+            .map(|(target, addresses)| (target.upstream.clone(), addresses.clone()))
+            .collect()
+    }
 }
 
 /// Keeps the addresses of all upstreams of the plan in force.

@@ -126,6 +126,23 @@ impl CorsPolicies {
         &self.policies
     }
 
+    /// Whether some policy is only evaluated.
+    #[inline]
+    #[must_use]
+    pub fn has_shadow(&self) -> bool {
+        self.has_shadow
+    }
+
+    /// Whether some response of the route depends on the request's origin by these policies.
+    #[must_use]
+    pub fn varies(&self) -> bool {
+        let stands = |policy: &&Policy| policy.standing != Standing::Shadow;
+        self.policies
+            .iter()
+            .filter(stands)
+            .any(|policy| policy.varies)
+    }
+
     /// Whether there is no policy at all.
     #[must_use]
     pub fn is_none(&self) -> bool {

@@ -6,6 +6,7 @@
 use crate::cors::RequestOrigin;
 use crate::cors_policy::{Admission, Policy, Preflight, is_method};
 use crate::requested_headers::RequestedHeaders;
+use crate::vary::ExistingOrigin;
 use corsair_http1::{KnownField, KnownSet, Request};
 
 /// Why a response got the CORS lines it got; closed, for metrics and logs.
@@ -89,6 +90,17 @@ impl VaryContribution {
     #[must_use]
     pub const fn names(self) -> &'static str {
         if self.origin { "Origin" } else { "" }
+    }
+
+    /// What becomes of `Origin` in the stored `Vary`: the response no longer depends on it when the
+    /// upstream's own `Access-Control-Allow-Origin` is replaced.
+    #[must_use]
+    pub const fn existing_origin(self) -> ExistingOrigin {
+        if self.owned.contains(KnownField::AccessControlAllowOrigin) {
+            ExistingOrigin::Drop
+        } else {
+            ExistingOrigin::Keep
+        }
     }
 
     /// Fields of the stored response that must not leave beside the policy's own: the upstream's

@@ -56,5 +56,5 @@ pub use requested_headers::{REQUESTED_BYTES_MAX, REQUESTED_MEMBERS_MAX};
 pub use route::{MethodSet, PathPattern, PathPatternError, RouteTable};
 pub use seed_form::{SeedForm, SeedOpSpec, SeedSibling, fold_seed_siblings, read_seed_form};
 pub use site::{HostPattern, HostPatternError, SiteConflict, SiteTable};
-pub use vary::{VARY_MEMBERS_MAX, merge_vary};
+pub use vary::{ExistingOrigin, VARY_MEMBERS_MAX, merge_vary};
 pub use web_origin::{NotSerialized, ORIGIN_BYTES_MAX, SCHEME_BYTES_MAX, WebOrigin};

@@ -9,21 +9,31 @@ use corsair_http1::list_members;
 /// Most members a merged line has; more become `*`, which is true and costs only reuse downstream.
 pub const VARY_MEMBERS_MAX: usize = 64;
 
+/// Whether `Origin` among the members of a stored `Vary` is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExistingOrigin {
+    /// The response depends on it still.
+    Keep,
+    /// The upstream's dependence on it ended when its CORS fields were dropped.
+    Drop,
+}
+
 /// Appends `Vary: …\r\n` with the members of `existing` and of `add`, each once; nothing when there
 /// are none. `*` stands alone.
 ///
-/// `drop_origin` leaves `Origin` out of `existing`: the upstream's dependence on it ended when its
-/// CORS fields were dropped. `add` is a comma list or empty. Does not allocate beyond `out`.
+/// `origin` says what becomes of `Origin` in `existing`. `add` is a comma list or empty. Does not
+/// allocate beyond `out`.
 ///
 /// ```
+/// use corsair_rules::{ExistingOrigin, merge_vary};
 /// let mut out = Vec::new();
 /// let existing = [&b"Accept-Encoding, Origin"[..], b"accept-encoding"];
-/// corsair_rules::merge_vary(existing.into_iter(), true, "Origin", &mut out);
+/// merge_vary(existing.into_iter(), ExistingOrigin::Drop, "Origin", &mut out);
 /// assert_eq!(out, b"Vary: Accept-Encoding, Origin\r\n");
 /// ```
 pub fn merge_vary<'a>(
     existing: impl Iterator<Item = &'a [u8]>,
-    drop_origin: bool,
+    origin: ExistingOrigin,
     add: &str,
     out: &mut Vec<u8>,
 ) {
@@ -33,7 +43,10 @@ pub fn merge_vary<'a>(
         base: out.len(),
     };
     let mut fits = true;
-    let is_kept = |member: &[u8]| !(drop_origin && member.eq_ignore_ascii_case(b"origin"));
+    let is_kept = |member: &[u8]| match origin {
+        ExistingOrigin::Keep => true,
+        ExistingOrigin::Drop => !member.eq_ignore_ascii_case(b"origin"),
+    };
     for value in existing {
         // Mostly it is one name: then there is no list to take apart.
         if memchr::memchr3(b',', b'"', b' ', value).is_none() {
@@ -94,13 +107,14 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use super::ExistingOrigin::{Drop, Keep};
     use super::*;
 
-    fn check(existing: &[&str], drop_origin: bool, add: &str, expected: &str) {
+    fn check(existing: &[&str], origin: ExistingOrigin, add: &str, expected: &str) {
         let mut out = b"X: y\r\n".to_vec();
         merge_vary(
             existing.iter().map(|value| value.as_bytes()),
-            drop_origin,
+            origin,
             add,
             &mut out,
         );
@@ -114,41 +128,41 @@ mod tests {
 
     #[test]
     fn merging() {
-        check(&[], false, "", "");
-        check(&[""], false, "", "");
-        check(&[], false, "Origin", "Vary: Origin\r\n");
-        check(&["Origin"], true, "Origin", "Vary: Origin\r\n");
-        check(&["Origin"], true, "", "");
-        check(&["origin"], false, "Origin", "Vary: origin\r\n");
+        check(&[], Keep, "", "");
+        check(&[""], Keep, "", "");
+        check(&[], Keep, "Origin", "Vary: Origin\r\n");
+        check(&["Origin"], Drop, "Origin", "Vary: Origin\r\n");
+        check(&["Origin"], Drop, "", "");
+        check(&["origin"], Keep, "Origin", "Vary: origin\r\n");
         check(
             &["Accept-Encoding"],
-            true,
+            Drop,
             "Origin",
             "Vary: Accept-Encoding, Origin\r\n",
         );
         check(
             &["Accept", "accept , Cookie"],
-            false,
+            Keep,
             "",
             "Vary: Accept, Cookie\r\n",
         );
         check(
             &["Accept-Encoding"],
-            false,
+            Keep,
             "Accept",
             "Vary: Accept-Encoding, Accept\r\n",
         );
         check(
             &["Accept"],
-            false,
+            Keep,
             "Accept-Encoding",
             "Vary: Accept, Accept-Encoding\r\n",
         );
-        check(&["Accept", "*"], false, "Origin", "Vary: *\r\n");
-        check(&["*"], true, "", "Vary: *\r\n");
+        check(&["Accept", "*"], Keep, "Origin", "Vary: *\r\n");
+        check(&["*"], Drop, "", "Vary: *\r\n");
         check(
             &["Accept"],
-            false,
+            Keep,
             "Origin, Accept",
             "Vary: Accept, Origin\r\n",
         );
@@ -163,8 +177,8 @@ mod tests {
                 .join(", ")
         };
         let most = list(VARY_MEMBERS_MAX);
-        check(&[&most], false, "", &format!("Vary: {most}\r\n"));
-        check(&[&list(VARY_MEMBERS_MAX + 1)], false, "", "Vary: *\r\n");
-        check(&[&most], false, "Origin", "Vary: *\r\n");
+        check(&[&most], Keep, "", &format!("Vary: {most}\r\n"));
+        check(&[&list(VARY_MEMBERS_MAX + 1)], Keep, "", "Vary: *\r\n");
+        check(&[&most], Keep, "Origin", "Vary: *\r\n");
     }
 }

@@ -3,6 +3,9 @@
 //! A buffer is taken when bytes are there to be read and given back when the connection falls idle, so
 //! that ten thousand idle connections hold none.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use crate::io::IoBufMut;
 
 /// The size a buffer starts with: a batch of pipelined heads, or a piece of a body.
@@ -144,6 +147,49 @@ impl<T> Pool<T> {
     }
 }
 
+/// A body buffer that goes home when its connection ends, however that is: reused or not, answered or
+/// failed.
+pub(crate) struct HomedBuffer {
+    buffer: ReceiveBuffer,
+    home: Rc<RefCell<Pool<ReceiveBuffer>>>,
+}
+
+impl HomedBuffer {
+    /// An empty buffer of [`BODY_BUFFER_BYTES`], from `home` when one is there.
+    pub(crate) fn of(home: &Rc<RefCell<Pool<ReceiveBuffer>>>) -> Self {
+        let idle = home.borrow_mut().take();
+        Self {
+            buffer: idle.unwrap_or_else(|| ReceiveBuffer::with_capacity(BODY_BUFFER_BYTES)),
+            home: Rc::clone(home),
+        }
+    }
+}
+
+impl Drop for HomedBuffer {
+    fn drop(&mut self) {
+        let mut buffer = std::mem::replace(&mut self.buffer, ReceiveBuffer::placeholder());
+        // The placeholder of an operation that was given up is not worth keeping.
+        if buffer.capacity() == BODY_BUFFER_BYTES {
+            buffer.clear();
+            self.home.borrow_mut().give(buffer);
+        }
+    }
+}
+
+impl std::ops::Deref for HomedBuffer {
+    type Target = ReceiveBuffer;
+
+    fn deref(&self) -> &ReceiveBuffer {
+        &self.buffer
+    }
+}
+
+impl std::ops::DerefMut for HomedBuffer {
+    fn deref_mut(&mut self) -> &mut ReceiveBuffer {
+        &mut self.buffer
+    }
+}
+
 /// What became of a thing that was given back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Given {
@@ -193,6 +239,19 @@ mod tests {
         buffer.consume(8);
         assert!(buffer.is_empty());
         assert_eq!(buffer.bytes_total(), 12);
+    }
+
+    #[test]
+    fn a_body_buffer_goes_home_empty_unless_the_kernel_has_it() {
+        let home = Rc::new(RefCell::new(Pool::new(2)));
+        let mut homed = HomedBuffer::of(&home);
+        put(&mut homed, b"left over");
+        drop(homed);
+        let mut again = HomedBuffer::of(&home);
+        assert!(again.is_empty(), "nothing of the last exchange is in it");
+        let _with_the_kernel = std::mem::replace(&mut *again, ReceiveBuffer::placeholder());
+        drop(again);
+        assert!(home.borrow_mut().take().is_none());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use corsair_rules::CorsOutcome;
 use crate::body::{Pace, PaceRule};
 use crate::buffer::{BUFFER_BYTES, ReceiveBuffer};
 use crate::clock::Now;
-use crate::deadline::{Deadline, Late};
+use crate::deadline::{Deadline, Late, Phase};
 use crate::exchange::{self, Client, Next, Scratch};
 use crate::fetch;
 use crate::forward::Forward;
@@ -156,12 +156,12 @@ impl Connection<'_> {
             now.mono_ms + idle_ms.saturating_sub(BUFFER_KEPT_MS),
             Late::EndReceive,
         );
-        self.deadline.set_between_requests(true);
+        self.deadline.set_phase(Phase::BetweenRequests);
         if self.worker.is_draining() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         let result = self.socket.receiver.readable().await;
-        self.deadline.set_between_requests(false);
+        self.deadline.set_phase(Phase::InExchange);
         self.deadline.clear();
         if self.deadline.is_expired() {
             return Err(io::ErrorKind::TimedOut.into());
@@ -295,7 +295,7 @@ impl Connection<'_> {
         let now_ms = self.worker.clock.mono_ms();
         if active.buffer.is_empty() {
             *head_since_ms = None;
-            self.deadline.set_between_requests(true);
+            self.deadline.set_phase(Phase::BetweenRequests);
             if self.worker.is_draining() {
                 return Ok(Received::Bytes(0));
             }
@@ -321,7 +321,7 @@ impl Connection<'_> {
             .await;
         active.buffer = buffer;
         self.deadline.clear();
-        self.deadline.set_between_requests(false);
+        self.deadline.set_phase(Phase::InExchange);
         result
     }
 

@@ -33,13 +33,22 @@ pub(crate) enum Late {
     End,
 }
 
+/// Where a client connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing is owed to the peer: draining may end it.
+    BetweenRequests,
+    /// An exchange is under way, or its connection is not a client's.
+    InExchange,
+}
+
 /// The deadline of one socket. Lives as long as the socket; the wheel holds it weakly.
 pub(crate) struct Deadline {
     descriptor: RawFd,
     at_ms: Cell<u64>,
     late: Cell<Late>,
     expired: Cell<bool>,
-    between_requests: Cell<bool>,
+    phase: Cell<Phase>,
     credit_ms: Cell<u64>,
     sending_since_ms: Cell<Option<u64>>,
     call_off: CallOff,
@@ -78,9 +87,9 @@ impl Deadline {
         &self.call_off
     }
 
-    /// Says whether the connection is between two requests, so that draining may end it.
-    pub(crate) fn set_between_requests(&self, between: bool) {
-        self.between_requests.set(between);
+    /// Says where the connection is.
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.phase.set(phase);
     }
 
     fn pass(&self) {
@@ -121,7 +130,7 @@ impl Deadlines {
             at_ms: Cell::new(0),
             late: Cell::new(Late::Never),
             expired: Cell::new(false),
-            between_requests: Cell::new(false),
+            phase: Cell::new(Phase::InExchange),
             credit_ms: Cell::new(CREDIT_MS),
             sending_since_ms: Cell::new(None),
             call_off: CallOff::default(),
@@ -162,7 +171,7 @@ impl Deadlines {
     /// Ends every connection that is between two requests; the others see the drain themselves.
     pub(crate) fn end_idle(&self) {
         self.each(|deadline| {
-            if deadline.between_requests.get() {
+            if deadline.phase.get() == Phase::BetweenRequests {
                 io::shutdown(deadline.descriptor, Shutdown::Read);
             }
         });
@@ -260,7 +269,7 @@ mod tests {
         let ((idle, _a), (busy, _b)) = (pair(), pair());
         let between = wheel.watch(idle.as_raw_fd());
         let _working = wheel.watch(busy.as_raw_fd());
-        between.set_between_requests(true);
+        between.set_phase(Phase::BetweenRequests);
         wheel.end_idle();
         assert!(is_ended(&idle) && !is_ended(&busy));
         wheel.end_all();

@@ -12,10 +12,10 @@ use corsair_cache::{
     CacheStatus, Found, KeyHash, Lookup, Outcome, RequestDirectives, Reuse, Stored, decide_lookup,
     decide_reuse, hash_key, write_key,
 };
-use corsair_config::{HeadContext, RoutePlan, admit};
+use corsair_config::{HeadContext, RequestBody, RoutePlan, admit};
 use corsair_http1::{
-    Authority, BodyLength, FieldSection, KnownField, Persistence, Request, RequestHead, Target,
-    TargetError, TargetForm, effective_authority, parse_target, request_persistence,
+    Authority, BodyLength, FieldSection, KnownField, Persistence, Request, RequestHead, Scheme,
+    Target, TargetError, TargetForm, effective_authority, parse_target, request_persistence,
 };
 use corsair_rules::{CorsKind, CorsOutcome};
 
@@ -26,6 +26,10 @@ use crate::plan::{LivePlan, PinnedPlan};
 use crate::reply::{Batch, BodyHold};
 use crate::respond;
 use crate::worker::Worker;
+
+/// A request for an `https` URI must be rejected where it did not come over a secured connection (RFC
+/// 9110 §7.4); the same target in origin-form would be another resource.
+const NOT_SECURED: &str = "an https URI on a connection that is not secured";
 
 /// What an exchange knows of its connection.
 pub(crate) struct Client<'a> {
@@ -157,12 +161,14 @@ pub(crate) fn run(
         Ok(named) => named,
         Err(error) => return refuse(client, request, batch, error.status(), error.reason()),
     };
+    if target.scheme == Some(Scheme::Https) {
+        return refuse(client, request, batch, 421, NOT_SECURED);
+    }
     let (host, port) = authority.map_or((&b""[..], None), |named| (named.host, named.port));
     let Some(site) = client.live.plan.sites.find(host) else {
         return refuse(client, request, batch, 421, "no site has this host");
     };
     let route = client.live.plan.site_plans[site].find_route(target.path, request);
-    let place = Place { site, route, port };
     let seen = Seen {
         worker: client.worker,
         live: client.live,
@@ -184,77 +190,100 @@ pub(crate) fn run(
         return Next::Answered(seen.persistence);
     }
     let lookup = decide_lookup(request, &body.length);
-    let pass = |outcome| {
-        let kind = ForwardKind::Pass {
-            outcome,
-            length: body.length,
-        };
-        Next::Forward(Box::new(Forward::new(
-            client,
-            head,
-            &seen,
-            place,
-            body.expects,
-            kind,
-        )))
+    let exchange = Exchange {
+        client,
+        head,
+        seen,
+        place: Place { site, route, port },
+        body,
     };
-    if let Lookup::Pass(_reason) = lookup {
-        return pass(Outcome::Pass);
+    if let Lookup::Pass(reason) = lookup {
+        return exchange.pass(reason.outcome());
     }
     key.clear();
     write_key(key, "http", host, port, target.path, target.query);
-    let hash = hash_key(&client.worker.shared.secret, key);
-    let found = find(client, hash, key, request);
-    let directives = RequestDirectives::parse(request);
-    let (marker_key, outcome, stale, reuse) = match found {
-        Lookedup::Stored(stored) => {
-            match decide_reuse(stored.stored(), &directives, client.now.unix) {
-                Reuse::Fresh => {
-                    respond::stored(
-                        &seen,
-                        &stored,
-                        CacheStatus::new(Outcome::Hit),
-                        section,
-                        batch,
-                    );
-                    return Next::Answered(seen.persistence);
-                }
-                Reuse::OnlyIfCached504 => return only_if_cached(&seen, batch),
-                reuse @ (Reuse::StaleWhileRevalidate | Reuse::StaleIfError | Reuse::Revalidate) => {
-                    let slot = stored.stored().slot().unwrap_or(hash);
-                    (slot, Outcome::Expired, Some(stored.share()), reuse)
+    exchange.reuse(lookup, key, section, batch)
+}
+
+/// A request that is neither refused nor answered yet.
+struct Exchange<'a> {
+    client: &'a Client<'a>,
+    head: &'a RequestHead,
+    seen: Seen<'a>,
+    place: Place,
+    body: RequestBody,
+}
+
+impl Exchange<'_> {
+    /// Answers from what is stored under `key`, or begins a fill.
+    #[inline]
+    fn reuse(
+        &self,
+        lookup: Lookup,
+        key: &[u8],
+        section: &mut FieldSection,
+        batch: &mut Batch,
+    ) -> Next {
+        let (client, seen) = (self.client, &self.seen);
+        let hash = hash_key(&client.worker.shared.secret, key);
+        let found = find(client, hash, key, seen.request);
+        let directives = RequestDirectives::parse(seen.request);
+        let (marker_key, outcome, stale, reuse) = match found {
+            Lookedup::Stored(stored) => {
+                match decide_reuse(stored.stored(), &directives, client.now.unix) {
+                    Reuse::Fresh => {
+                        let status = CacheStatus::new(Outcome::Hit);
+                        respond::stored(seen, &stored, status, section, batch);
+                        return Next::Answered(seen.persistence);
+                    }
+                    Reuse::OnlyIfCached504 => return only_if_cached(seen, batch),
+                    reuse @ (Reuse::StaleWhileRevalidate
+                    | Reuse::StaleIfError
+                    | Reuse::Revalidate) => {
+                        let slot = stored.stored().slot().unwrap_or(hash);
+                        (slot, Outcome::Expired, Some(stored.share()), reuse)
+                    }
                 }
             }
-        }
-        Lookedup::HitForMiss | Lookedup::Miss { .. } if directives.only_if_cached => {
-            return only_if_cached(&seen, batch);
-        }
-        Lookedup::HitForMiss => return pass(Outcome::HitForMiss),
-        Lookedup::Miss { fill_key, outcome } => (fill_key, outcome, None, Reuse::Revalidate),
-    };
-    let fill_key = match lookup {
-        Lookup::Cache | Lookup::Pass(_) => marker_key,
-        Lookup::Alone(_) => client.worker.unshared_fill_key(),
-    };
-    let key = key.clone();
-    let fill = FillRequest {
-        key,
-        hash,
-        fill_key,
-        marker_key,
-        outcome,
-        stale,
-        reuse,
-    };
-    let kind = ForwardKind::Fill(fill);
-    Next::Forward(Box::new(Forward::new(
-        client,
-        head,
-        &seen,
-        place,
-        body.expects,
-        kind,
-    )))
+            Lookedup::HitForMiss | Lookedup::Miss { .. } if directives.only_if_cached => {
+                return only_if_cached(seen, batch);
+            }
+            Lookedup::HitForMiss => return self.pass(Outcome::HitForMiss),
+            Lookedup::Miss { fill_key, outcome } => (fill_key, outcome, None, Reuse::Revalidate),
+        };
+        let fill_key = match lookup {
+            Lookup::Cache | Lookup::Pass(_) => marker_key,
+            Lookup::Alone(_) => client.worker.unshared_fill_key(),
+        };
+        self.forward(ForwardKind::Fill(FillRequest {
+            key: key.to_vec(),
+            hash,
+            fill_key,
+            marker_key,
+            outcome,
+            stale,
+            reuse,
+        }))
+    }
+
+    /// The cache has nothing to do with it.
+    fn pass(&self, outcome: Outcome) -> Next {
+        self.forward(ForwardKind::Pass {
+            outcome,
+            length: self.body.length,
+        })
+    }
+
+    fn forward(&self, kind: ForwardKind) -> Next {
+        Next::Forward(Box::new(Forward::new(
+            self.client,
+            self.head,
+            &self.seen,
+            self.place,
+            self.body.expects,
+            kind,
+        )))
+    }
 }
 
 /// The target URI: what is asked for, and the authority it is asked of.

@@ -12,7 +12,9 @@ use corsair_cache::{
     RangeDecision, ReadStep, Reader, RequestDirectives, Reuse, Stored, decide_precondition,
     decide_reuse, select_range,
 };
-use corsair_http1::{BodyLength, FieldSection, KnownField, LAST_CHUNK, Persistence};
+use corsair_http1::{
+    BodyLength, CHUNK_END, FieldSection, KnownField, Persistence, write_chunk_head,
+};
 
 use crate::connection::{Active, Connection};
 use crate::exchange::{Seen, StoredRef};
@@ -20,6 +22,7 @@ use crate::forward::{FillRequest, Forward, ForwardKind, Verdict};
 use crate::lead;
 use crate::pass::{self, ClientGone, ClientSide, GATHER_BYTES};
 use crate::respond::{self, CONDITIONS, OutFraming};
+use crate::upload::BodyCoding;
 use crate::worker::Worker;
 
 /// How often a request joins again when leaders go away, before it fetches alone.
@@ -423,7 +426,7 @@ impl Waiter<'_> {
         wanted: std::ops::Range<u64>,
         framing: OutFraming,
     ) -> Result<(), ClientGone> {
-        let chunked = framing == OutFraming::Chunked;
+        let coding = BodyCoding::of(framing);
         let mut offset = 0_u64;
         loop {
             match reader.poll_next(self.worker.number) {
@@ -432,7 +435,7 @@ impl Waiter<'_> {
                     offset += bytes.len() as u64;
                     let wanted = cut(&bytes, start, &wanted);
                     if !wanted.is_empty() {
-                        append(wanted, chunked, client);
+                        append(wanted, coding, client);
                     }
                     if client.batch().len() >= GATHER_BYTES || client.batch().is_full() {
                         client.flush().await?;
@@ -443,9 +446,7 @@ impl Waiter<'_> {
                 }
                 ReadStep::Pending => client.flush().await?,
                 ReadStep::End => {
-                    if chunked {
-                        client.batch().arena().extend_from_slice(LAST_CHUNK);
-                    }
+                    coding.append_end(client.batch().arena());
                     return client.flush().await;
                 }
                 ReadStep::Failed(_failure) => {
@@ -500,14 +501,15 @@ fn cut(bytes: &Bytes, start: u64, wanted: &std::ops::Range<u64>) -> Bytes {
     }
 }
 
-fn append(bytes: Bytes, chunked: bool, client: &mut ClientSide<'_>) {
+fn append(bytes: Bytes, coding: BodyCoding, client: &mut ClientSide<'_>) {
     let batch = client.batch();
-    if chunked {
-        corsair_http1::write_chunk_head(batch.arena(), bytes.len());
-    }
-    respond::append_received(bytes, batch);
-    if chunked {
-        batch.arena().extend_from_slice(corsair_http1::CHUNK_END);
+    match coding {
+        BodyCoding::Plain => respond::append_received(bytes, batch),
+        BodyCoding::Chunked => {
+            write_chunk_head(batch.arena(), bytes.len());
+            respond::append_received(bytes, batch);
+            batch.arena().extend_from_slice(CHUNK_END);
+        }
     }
 }
 

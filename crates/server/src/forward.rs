@@ -266,6 +266,11 @@ impl Forward {
         self.head.view(&self.bytes)
     }
 
+    /// The number of the site that it belongs to.
+    pub(crate) fn site(&self) -> usize {
+        self.site
+    }
+
     /// The route that it belongs to.
     pub(crate) fn route(&self) -> &RoutePlan {
         &self.live.plan.site_plans[self.site].route_plans[self.route]

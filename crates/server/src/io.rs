@@ -244,8 +244,11 @@ pub(crate) enum Received {
 
 impl Receiver {
     fn stream(&self) -> &TcpStream {
-        // SAFETY: the halves only hand out `&mut TcpStream` for the length of a call that clones the
-        // descriptor; single thread, so no such call is under way while this reference is used.
+        // SAFETY: the halves share the stream through an `Rc<UnsafeCell<_>>` that lives as long as either
+        // of them, and neither leaves its thread: the pointer is valid and nothing runs beside us.
+        // monoio itself makes a `&mut` of it in the receives of this half and the sends of the other,
+        // held until they complete, but it moves and writes nothing behind that: an operation clones
+        // the count of the descriptor, and what we do with this reference reads the descriptor.
         unsafe { &*self.0.0.get() }
     }
 
@@ -276,7 +279,7 @@ impl Receiver {
     }
 
     /// Waits until a receive would not block. Holds no buffer.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
+    pub(crate) async fn readable(&mut self) -> io::Result<()> {
         self.stream().readable(false).await
     }
 }

@@ -8,8 +8,8 @@ use std::task::Poll;
 use bytes::Bytes;
 use corsair_cache::{
     FailureKind, FetchTimes, FillFailure, FillHead, Found, Freshness, HeadParts, Lead, Mode,
-    NoStore, RequestDirectives, Retry as FillRetry, Reuse, SetCookie, Stored, Ticket, Window,
-    decide_reuse, decide_storable, refresh,
+    NoStore, RequestDirectives, Retry as FillRetry, Reuse, SetCookie, Stored, Ticket, VaryOrigin,
+    Window, decide_reuse, decide_storable, refresh,
 };
 use corsair_http1::{BodyLength, FieldSection, Persistence, Request};
 
@@ -154,7 +154,8 @@ impl Leader<'_> {
             return Err(UpstreamError::Malformed("304 unasked"));
         }
         let response_time = self.worker.clock.read().unix;
-        let fields = response.all_fields();
+        let mut fields = response.all_fields();
+        self.key_reflection(&mut fields);
         Ok((
             response,
             fields,
@@ -163,6 +164,20 @@ impl Leader<'_> {
                 response_time,
             },
         ))
+    }
+
+    /// Where the upstream writes the CORS lines, one origin must not be given those of another.
+    fn key_reflection(&self, fields: &mut FieldSection) {
+        match self.forward.route().vary_origin() {
+            VaryOrigin::Ignore => {}
+            VaryOrigin::Keep => self.forward.live.cors_watch.key_reflection(
+                &self.forward.live.plan,
+                self.forward.site(),
+                self.forward.request(),
+                fields,
+                |notice| self.worker.shared.tell(notice),
+            ),
+        }
     }
 
     fn fail(&self, lead: Lead, error: &UpstreamError) {

@@ -8,6 +8,7 @@ mod body;
 mod buffer;
 mod clock;
 mod connection;
+mod cors_watch;
 mod deadline;
 mod exchange;
 mod fetch;
@@ -26,8 +27,10 @@ mod upload;
 mod upstream;
 mod worker;
 
+pub use cors_watch::{Notice, NoticeSink, ReflectionSnapshot, ShadowSnapshot};
 pub use io::LiveDriver;
 pub use metrics::WorkerSnapshot;
 pub use node::{
-    DrainReport, Node, ReloadReport, Snapshot, StartError, StoreSnapshot, UpstreamSnapshot,
+    DrainReport, Node, ReloadReport, ResolvedUpstreams, Snapshot, StartError, StoreSnapshot,
+    UpstreamSnapshot,
 };

@@ -1,8 +1,9 @@
 //! The node: starts workers, holds what they share, and is what the control thread talks to.
 
+use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use corsair_cache::{FillTable, KeySecret, Store};
 use corsair_config::{Driver, Plan};
 use hdrhistogram::Histogram;
 
+use crate::cors_watch::{NoticeSink, ReflectionSnapshot, ShadowSnapshot};
 use crate::io::{DriverChoice, LiveDriver};
 use crate::mailbox::Mailbox;
 use crate::metrics::{WorkerMetrics, WorkerSnapshot, empty_histogram};
@@ -45,6 +47,9 @@ pub enum StartError {
         source: std::io::Error,
     },
 }
+
+/// Addresses of upstreams by name.
+pub type ResolvedUpstreams = HashMap<String, Vec<SocketAddr>>;
 
 /// What a new plan asks for that a running node cannot change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,6 +106,10 @@ pub struct Snapshot {
     pub store: StoreSnapshot,
     /// By upstream of the live plan.
     pub upstreams: Vec<UpstreamSnapshot>,
+    /// The sites whose upstreams reflect `Origin` without saying so.
+    pub reflections: Vec<ReflectionSnapshot>,
+    /// By route with shadow policies.
+    pub shadows: Vec<ShadowSnapshot>,
 }
 
 /// A running node.
@@ -168,7 +177,9 @@ impl Node {
     }
 
     /// Makes `plan` live: the next exchange of every worker begins on it. Stored responses stay.
-    pub fn reload(&self, plan: Plan) -> ReloadReport {
+    /// `resolved` are the addresses of its upstreams by name, as far as they are known: none of its
+    /// requests finds an upstream without the addresses given here.
+    pub fn reload(&self, plan: Plan, resolved: &ResolvedUpstreams) -> ReloadReport {
         let _one_at_a_time = self
             .reloading
             .lock()
@@ -176,13 +187,25 @@ impl Node {
         let before = self.shared.live.load_full();
         let needs_restart = needs_restart(&before.plan, &plan);
         let generation = before.generation + 1;
-        let live = LivePlan::new(Arc::new(plan), generation, Some(&before));
+        let workers = self.shared.metrics.len();
+        let live = LivePlan::new(Arc::new(plan), generation, workers, Some(&before));
+        for (upstream, addresses) in live.plan.upstreams.iter().zip(&live.addresses) {
+            if let Some(resolved) = resolved.get(&upstream.name) {
+                addresses.set(resolved.clone());
+            }
+        }
         self.shared.live.store(Arc::new(live));
         self.shared.generation.store(generation, Ordering::Release);
         ReloadReport {
             generation,
             needs_restart,
         }
+    }
+
+    /// Says where notices go from now on; only the first call counts.
+    pub fn on_notice(&self, sink: NoticeSink) {
+        // A second listener would be told half of it.
+        let _first_stays = self.shared.notices.set(sink);
     }
 
     /// Tells where an upstream of the live plan is reached.
@@ -275,6 +298,8 @@ impl Node {
                 objects: self.shared.store.len() as u64,
             },
             upstreams,
+            reflections: live.cors_watch.reflections(&live.plan),
+            shadows: live.cors_watch.shadows(&live.plan),
         }
     }
 
@@ -356,7 +381,7 @@ fn share(plan: Plan, mailboxes: Vec<Mailbox>) -> Arc<Shared> {
         mailboxes: Arc::clone(&mailboxes),
     };
     let memory = plan.cache.memory;
-    let live = LivePlan::new(Arc::new(plan), 1, None);
+    let live = LivePlan::new(Arc::new(plan), 1, mailboxes.len(), None);
     Arc::new(Shared {
         live: ArcSwap::from_pointee(live),
         generation: AtomicU64::new(1),
@@ -367,6 +392,7 @@ fn share(plan: Plan, mailboxes: Vec<Mailbox>) -> Arc<Shared> {
         draining: AtomicBool::new(false),
         cutting: AtomicBool::new(false),
         connections_open: AtomicUsize::new(0),
+        notices: OnceLock::new(),
         metrics,
     })
 }

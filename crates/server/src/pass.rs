@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use corsair_cache::{CacheStatus, Invalidation, Outcome, decide_invalidation};
 use corsair_config::Expectation;
-use corsair_http1::{BodyLength, FieldSection, LAST_CHUNK, Persistence};
+use corsair_http1::{BodyLength, FieldSection, Persistence};
 
 use crate::body::{BodyError, BodyReader, Pace, PaceRule};
 use crate::buffer::ReceiveBuffer;
@@ -16,7 +16,7 @@ use crate::forward::{Forward, Purpose};
 use crate::io::{self as wire, Receiver, Sender};
 use crate::reply::Batch;
 use crate::respond::{self, CONDITIONS, OutFraming};
-use crate::upload::{Running, Upload, UploadState, Uploader, append_piece, join};
+use crate::upload::{BodyCoding, Running, Upload, UploadState, Uploader, join};
 use crate::upstream::{self, HeadClock, Response, Retry, Reuse, Upstream, UpstreamError};
 use crate::worker::Worker;
 
@@ -278,7 +278,7 @@ async fn relay_body(
         clock,
         PaceRule::EachWait(upstream.response_timeout_ms()),
     );
-    let chunked = framing == OutFraming::Chunked;
+    let coding = BodyCoding::of(framing);
     loop {
         if connection.buffer.is_empty() || client.batch().len() >= GATHER_BYTES {
             client.flush().await?;
@@ -299,13 +299,11 @@ async fn relay_body(
                     .as_mut()
                     .expect("the batch is back after every send")
                     .arena();
-                append_piece(out, &connection.buffer.unread()[..count], chunked);
+                coding.append(&connection.buffer.unread()[..count], out);
                 connection.buffer.consume(count);
             }
             Ok(None) => {
-                if chunked {
-                    client.batch().arena().extend_from_slice(LAST_CHUNK);
-                }
+                coding.append_end(client.batch().arena());
                 client.flush().await?;
                 return Ok(Ok(()));
             }
@@ -325,13 +323,43 @@ async fn with_body(
     forward: &Forward,
     outcome: Outcome,
 ) -> Persistence {
+    let connection = match begin_upload(upstream, client, buffer, forward).await {
+        Ok(connection) => connection,
+        Err(persistence) => return persistence,
+    };
+    match both_ways(
+        upstream, client, source, buffer, forward, outcome, connection,
+    )
+    .await
+    {
+        (Upload::Complete, Ok(Ok(persistence))) => persistence,
+        (Upload::ClientFailed(error), Err(_)) => {
+            refuse_for_client(client, forward, &error, outcome).await
+        }
+        (Upload::Complete | Upload::UpstreamStopped, Err(error)) => {
+            refuse_for(client, forward, &error, Persistence::Close).await
+        }
+        (Upload::Complete | Upload::ClientFailed(_) | Upload::UpstreamStopped, Ok(_)) => {
+            Persistence::Close
+        }
+    }
+}
+
+/// Connects, sends the head and tells a client that waits for it to go on; `Err` when the exchange is
+/// over already.
+async fn begin_upload(
+    upstream: &Upstream<'_>,
+    client: &mut ClientSide<'_>,
+    buffer: &ReceiveBuffer,
+    forward: &Forward,
+) -> Result<upstream::Connection, Persistence> {
     let mut connection = match upstream.connect(Reuse::Allowed).await {
         Ok(connection) => connection,
-        Err(error) => return refuse_for(client, forward, &error, Persistence::Close).await,
+        Err(error) => return Err(refuse_for(client, forward, &error, Persistence::Close).await),
     };
     let head = forward.upstream_head(Purpose::Pass, None);
     if let (Err(error), _) = upstream.send(&mut connection, head).await {
-        return refuse_for(client, forward, &error, Persistence::Close).await;
+        return Err(refuse_for(client, forward, &error, Persistence::Close).await);
     }
     if forward.expects == Expectation::Continue && buffer.is_empty() {
         client
@@ -342,9 +370,26 @@ async fn with_body(
         // An interim response does not begin the final one.
         client.begun = false;
         if sent.is_err() {
-            return Persistence::Close;
+            return Err(Persistence::Close);
         }
     }
+    Ok(connection)
+}
+
+/// How the response of an exchange with a body fared: relayed, with what becomes of the client's
+/// connection, or the client gone meanwhile, or none that could be relayed.
+type Answered = Result<Result<Persistence, ClientGone>, UpstreamError>;
+
+/// Sends the request's body and the response at the same time, each to its end.
+async fn both_ways(
+    upstream: &Upstream<'_>,
+    client: &mut ClientSide<'_>,
+    source: &mut Receiver,
+    buffer: &mut ReceiveBuffer,
+    forward: &Forward,
+    outcome: Outcome,
+    mut connection: upstream::Connection,
+) -> (Upload, Answered) {
     let worker = client.worker;
     let upstream_descriptor = connection.receiver.descriptor();
     let source_deadline = worker.deadlines.watch(source.descriptor());
@@ -392,39 +437,41 @@ async fn with_body(
         answered
     };
     let ((uploaded, sink), answered) = join(upload, answer).await;
-    match (uploaded, answered) {
-        (Upload::Complete, Ok(Ok((mut connection, reusable, persistence)))) => {
-            connection.sender = Some(sink);
-            if reusable == Persistence::KeepAlive {
+    let answered = answered.map(|relayed| {
+        relayed.map(|(mut connection, reusable, persistence)| {
+            if matches!(uploaded, Upload::Complete) && reusable == Persistence::KeepAlive {
+                connection.sender = Some(sink);
                 worker.pools.give(connection, worker.clock.mono_ms());
             }
             persistence
-        }
-        (Upload::ClientFailed(error), Err(_)) => {
-            let status = match error {
-                BodyError::TooSlow => 408,
-                BodyError::TooLarge => 413,
-                BodyError::Truncated
-                | BodyError::Socket(_)
-                | BodyError::Malformed
-                | BodyError::CalledOff => 400,
-            };
-            let reason = error.to_string();
-            client
-                .refuse(
-                    forward,
-                    status,
-                    CacheStatus::new(outcome),
-                    &reason,
-                    Persistence::Close,
-                )
-                .await
-        }
-        (Upload::Complete | Upload::UpstreamStopped, Err(error)) => {
-            refuse_for(client, forward, &error, Persistence::Close).await
-        }
-        (Upload::Complete | Upload::ClientFailed(_) | Upload::UpstreamStopped, Ok(_)) => {
-            Persistence::Close
-        }
-    }
+        })
+    });
+    (uploaded, answered)
+}
+
+/// Answers for a client whose body could not be received.
+async fn refuse_for_client(
+    client: &mut ClientSide<'_>,
+    forward: &Forward,
+    error: &BodyError,
+    outcome: Outcome,
+) -> Persistence {
+    let status = match error {
+        BodyError::TooSlow => 408,
+        BodyError::TooLarge => 413,
+        BodyError::Truncated
+        | BodyError::Socket(_)
+        | BodyError::Malformed
+        | BodyError::CalledOff => 400,
+    };
+    let cache_status = CacheStatus::new(outcome);
+    client
+        .refuse(
+            forward,
+            status,
+            cache_status,
+            &error.to_string(),
+            Persistence::Close,
+        )
+        .await
 }

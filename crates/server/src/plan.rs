@@ -10,6 +10,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use corsair_config::{Plan, via_pseudonym};
 
+use crate::cors_watch::CorsWatch;
+
 /// A plan with everything that workers derive from it once.
 pub(crate) struct LivePlan {
     /// The plan.
@@ -18,6 +20,11 @@ pub(crate) struct LivePlan {
     pub(crate) generation: u64,
     /// Addresses by upstream, in the plan's order.
     pub(crate) addresses: Vec<Arc<UpstreamAddresses>>,
+    /// The `Vary` line of a refusal whose route is not known, because its head cannot be read: that of
+    /// whatever resource was meant. Empty when no policy of the plan depends on `Origin`.
+    pub(crate) vary_of_refusals: &'static str,
+    /// What is seen of its sites beside deciding CORS.
+    pub(crate) cors_watch: CorsWatch,
     /// The node's name as `Via` has it: a token (RFC 9110 §7.6.3).
     pub(crate) pseudonym: String,
 }
@@ -25,7 +32,12 @@ pub(crate) struct LivePlan {
 impl LivePlan {
     /// Makes a plan live. Addresses of upstreams that the plan before had under the same name, host and
     /// port stay; literal addresses need no resolving.
-    pub(crate) fn new(plan: Arc<Plan>, generation: u64, before: Option<&Self>) -> Self {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        generation: u64,
+        workers: usize,
+        before: Option<&Self>,
+    ) -> Self {
         let addresses = plan
             .upstreams
             .iter()
@@ -45,10 +57,20 @@ impl LivePlan {
             })
             .collect();
         let pseudonym = via_pseudonym(&plan.node.name);
+        let watched_before = before.map(|before| (&*before.plan, &before.cors_watch));
+        let cors_watch = CorsWatch::new(&plan, workers, watched_before);
+        let mut routes = plan.site_plans.iter().flat_map(|site| &site.route_plans);
+        let vary_of_refusals = if routes.any(|route| route.cors.varies()) {
+            "Vary: Origin\r\n"
+        } else {
+            ""
+        };
         Self {
             plan,
             generation,
             addresses,
+            vary_of_refusals,
+            cors_watch,
             pseudonym,
         }
     }

@@ -11,6 +11,7 @@ use corsair_http1::{FieldSection, KnownField, KnownSet, status_line};
 use corsair_rules::CorsOutcome;
 
 use crate::clock::Now;
+use crate::cors_watch;
 use crate::exchange::{Seen, StoredRef};
 use crate::front::{HeadOrigin, HeadShape};
 use crate::plan::LivePlan;
@@ -78,7 +79,7 @@ fn whole(
     tail(
         seen,
         stored.status(),
-        stored.content_type(),
+        stored.fields(),
         Some(age),
         &status,
         batch.arena(),
@@ -120,7 +121,7 @@ fn not_modified(
     tail(
         seen,
         304,
-        stored.content_type(),
+        stored.fields(),
         Some(age),
         &status,
         batch.arena(),
@@ -143,7 +144,7 @@ fn partial(
     OutFraming::Length(last - first + 1).write(out);
     seen.head_context().via(out);
     let age = stored.freshness().current_age(seen.now.unix);
-    tail(seen, 206, stored.content_type(), Some(age), &status, out);
+    tail(seen, 206, stored.fields(), Some(age), &status, out);
     let mut segment_start = 0_u64;
     for (number, segment) in stored.body().segments().iter().enumerate() {
         let segment_end = segment_start + segment.len() as u64;
@@ -238,19 +239,29 @@ fn edited_fields(
 fn tail(
     seen: &Seen<'_>,
     status: u16,
-    content_type: Option<&[u8]>,
+    fields: &FieldSection,
     age: Option<u64>,
     cache_status: &CacheStatus<'_>,
     out: &mut Vec<u8>,
 ) {
+    let content_type = fields.get(KnownField::ContentType);
     let cors = seen
         .head_context()
         .tail(content_type, age, cache_status, out);
-    count(seen, status, cache_status.outcome, cors);
+    count(seen, status, cache_status.outcome, Some(fields), cors);
 }
 
 /// Counts a response whose head is written.
-fn count(seen: &Seen<'_>, status: u16, outcome: Outcome, cors: CorsOutcome) {
+fn count(
+    seen: &Seen<'_>,
+    status: u16,
+    outcome: Outcome,
+    fields: Option<&FieldSection>,
+    cors: CorsOutcome,
+) {
+    if seen.route.cors.has_shadow() {
+        cors_watch::count_shadow(seen, fields, cors);
+    }
     seen.worker.metrics.count_cors(cors);
     seen.worker.metrics.count_response(outcome, status);
 }
@@ -263,7 +274,8 @@ pub(crate) fn received(
     out: &mut Vec<u8>,
 ) {
     let cors = seen.head_context().received(head, section, out);
-    count(seen, head.status, head.cache_status.outcome, cors);
+    let outcome = head.cache_status.outcome;
+    count(seen, head.status, outcome, Some(head.fields), cors);
 }
 
 /// Answers a preflight (Fetch §3.2.2); nothing reaches the upstream, nothing is stored.
@@ -271,7 +283,8 @@ pub(crate) fn preflight(seen: &Seen<'_>, batch: &mut Batch) {
     let answer = seen.route.cors.decide_preflight(seen.request);
     let date = |out: &mut Vec<u8>| seen.worker.clock.append_date(seen.now, out);
     seen.head_context().preflight(&answer, date, batch.arena());
-    count(seen, answer.status(), Outcome::Preflight, answer.outcome());
+    let outcome = answer.outcome();
+    count(seen, answer.status(), Outcome::Preflight, None, outcome);
 }
 
 /// Answers with a status of the node's own, under the route's rules: browsers can read it across
@@ -305,7 +318,7 @@ pub(crate) fn refusal(
 fn own_head(seen: &Seen<'_>, own: &OwnResponse<'_>, section: &mut FieldSection, out: &mut Vec<u8>) {
     let date = |out: &mut Vec<u8>| seen.worker.clock.append_date(seen.now, out);
     let cors = seen.head_context().own(own, date, section, out);
-    count(seen, own.status, own.cache_status.outcome, cors);
+    count(seen, own.status, own.cache_status.outcome, None, cors);
 }
 
 /// Answers a request that belongs to no route, and says that the connection ends. `method` is empty
@@ -324,6 +337,7 @@ pub(crate) fn bare_refusal(
         &live.plan.node.name,
         status,
         reason.len() as u64 + 1,
+        live.vary_of_refusals,
         date,
         out,
     );

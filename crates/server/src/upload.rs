@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use corsair_config::OutFraming;
 use corsair_http1::{BodyLength, CHUNK_END, LAST_CHUNK, write_chunk_head};
 
 use crate::body::{BodyError, BodyReader, Pace, PaceRule};
@@ -81,13 +82,41 @@ impl UploadState {
 }
 
 /// How a body is written.
-pub(crate) fn append_piece(out: &mut Vec<u8>, piece: &[u8], chunked: bool) {
-    if chunked {
-        write_chunk_head(out, piece.len());
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyCoding {
+    /// As it is.
+    Plain,
+    /// In chunks.
+    Chunked,
+}
+
+impl BodyCoding {
+    /// How the pieces of a response with this framing are written.
+    pub(crate) const fn of(framing: OutFraming) -> Self {
+        match framing {
+            OutFraming::Chunked => Self::Chunked,
+            OutFraming::Length(_) | OutFraming::Close | OutFraming::Absent => Self::Plain,
+        }
     }
-    out.extend_from_slice(piece);
-    if chunked {
-        out.extend_from_slice(CHUNK_END);
+
+    /// Appends a piece of a body.
+    pub(crate) fn append(self, piece: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Plain => out.extend_from_slice(piece),
+            Self::Chunked => {
+                write_chunk_head(out, piece.len());
+                out.extend_from_slice(piece);
+                out.extend_from_slice(CHUNK_END);
+            }
+        }
+    }
+
+    /// Appends what tells the end of a body.
+    pub(crate) fn append_end(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain => {}
+            Self::Chunked => out.extend_from_slice(LAST_CHUNK),
+        }
     }
 }
 
@@ -117,7 +146,10 @@ impl Uploader<'_> {
         let source_deadline = Rc::clone(self.source_deadline);
         let mut pace = Pace::new(&source_deadline, &self.worker.clock, rule);
         let mut reader = BodyReader::new(self.forward.length);
-        let chunked = self.forward.length == BodyLength::Chunked;
+        let coding = match self.forward.length {
+            BodyLength::Chunked => BodyCoding::Chunked,
+            BodyLength::None | BodyLength::Fixed(_) | BodyLength::UntilClose => BodyCoding::Plain,
+        };
         let mut total = 0_u64;
         let mut piece = self
             .worker
@@ -141,14 +173,12 @@ impl Uploader<'_> {
                     if total > limits.body_bytes {
                         break Upload::ClientFailed(BodyError::TooLarge);
                     }
-                    append_piece(&mut piece, &self.buffer.unread()[..count], chunked);
+                    coding.append(&self.buffer.unread()[..count], &mut piece);
                     self.buffer.consume(count);
                     false
                 }
                 Ok(None) => {
-                    if chunked {
-                        piece.extend_from_slice(LAST_CHUNK);
-                    }
+                    coding.append_end(&mut piece);
                     true
                 }
                 Err(error) => break Upload::ClientFailed(error),

@@ -2,8 +2,8 @@
 //! on one of them.
 //!
 //! A pooled connection is looked at before it is used: one that the upstream has closed, or on which it
-//! said something that nobody asked for, is thrown away. What can still go wrong, a close that crosses
-//! our request, is answered by one retry on a new connection, and only for a request that may be sent
+//! said something that nobody asked for, is thrown away. What can still go wrong, a close or a 408 that
+//! crosses our request (RFC 9112 §9.5), is answered by one retry on a new connection, and only for a request that may be sent
 //! twice.
 
 use std::cell::RefCell;
@@ -20,7 +20,7 @@ use corsair_http1::{
 };
 
 use crate::body::receive_more;
-use crate::buffer::{BODY_BUFFER_BYTES, ReceiveBuffer};
+use crate::buffer::{HomedBuffer, Pool, ReceiveBuffer};
 use crate::deadline::{Deadline, Late};
 use crate::io::{self as wire, Receiver, Sender, Socket};
 use crate::plan::{LivePlan, millis};
@@ -30,6 +30,8 @@ use crate::worker::Worker;
 const IDLE_MAX: usize = 128;
 /// How long one is kept; below the idle timeouts that servers commonly have.
 const IDLE_KEPT_MS: u64 = 30_000;
+/// Receive buffers (64 KiB each) that an idle worker keeps.
+const BUFFERS_KEPT_MAX: usize = 32;
 /// Interim responses (1xx) before a final one.
 const INTERIM_MAX: usize = 8;
 /// Field lines and bytes of a response head.
@@ -89,7 +91,7 @@ pub(crate) struct Connection {
     /// Away while a request body is being sent on it.
     pub(crate) sender: Option<Sender>,
     pub(crate) deadline: Rc<Deadline>,
-    pub(crate) buffer: ReceiveBuffer,
+    pub(crate) buffer: HomedBuffer,
     address: SocketAddr,
     reused: bool,
 }
@@ -104,7 +106,7 @@ struct Idle {
 /// Idle connections of one worker, by address.
 pub(crate) struct Pools {
     idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
-    buffers: RefCell<crate::buffer::Pool<ReceiveBuffer>>,
+    buffers: Rc<RefCell<Pool<ReceiveBuffer>>>,
 }
 
 impl Pools {
@@ -112,7 +114,7 @@ impl Pools {
     pub(crate) fn new() -> Self {
         Self {
             idle: RefCell::new(HashMap::new()),
-            buffers: RefCell::new(crate::buffer::Pool::new(32)),
+            buffers: Rc::new(RefCell::new(Pool::new(BUFFERS_KEPT_MAX))),
         }
     }
 
@@ -125,7 +127,7 @@ impl Pools {
                     receiver: idle.receiver,
                     sender: Some(idle.sender),
                     deadline: idle.deadline,
-                    buffer: self.take_buffer(),
+                    buffer: HomedBuffer::of(&self.buffers),
                     address,
                     reused: true,
                 });
@@ -134,13 +136,9 @@ impl Pools {
     }
 
     /// Keeps a connection whose exchange is complete on both sides and on which nothing is unread.
-    pub(crate) fn give(&self, mut connection: Connection, now_ms: u64) {
+    pub(crate) fn give(&self, connection: Connection, now_ms: u64) {
         connection.deadline.clear();
         let unasked_bytes = !connection.buffer.is_empty();
-        self.give_buffer(std::mem::replace(
-            &mut connection.buffer,
-            ReceiveBuffer::placeholder(),
-        ));
         if unasked_bytes || connection.deadline.is_expired() {
             return;
         }
@@ -165,20 +163,6 @@ impl Pools {
             idle.retain(|idle| now_ms.saturating_sub(idle.since_ms) < IDLE_KEPT_MS);
             !idle.is_empty()
         });
-    }
-
-    fn take_buffer(&self) -> ReceiveBuffer {
-        self.buffers
-            .borrow_mut()
-            .take()
-            .unwrap_or_else(|| ReceiveBuffer::with_capacity(BODY_BUFFER_BYTES))
-    }
-
-    fn give_buffer(&self, mut buffer: ReceiveBuffer) {
-        if buffer.capacity() == BODY_BUFFER_BYTES {
-            buffer.clear();
-            self.buffers.borrow_mut().give(buffer);
-        }
     }
 }
 
@@ -222,6 +206,12 @@ impl Response {
         self.head.view(&self.bytes).status()
     }
 
+    /// Whether the upstream gave up waiting for a request on this connection when ours was on its way
+    /// (RFC 9110 §15.5.9): what it says is not about our request, which may be sent again.
+    fn is_late_timeout(&self) -> bool {
+        self.status() == 408 && self.persistence == Persistence::Close
+    }
+
     /// What `Content-Length` says, also where no body follows (HEAD, 304).
     pub(crate) fn stated_length(&self) -> Option<u64> {
         let value = self
@@ -255,13 +245,24 @@ impl Upstream<'_> {
         let connection = self.connect(Reuse::Allowed).await?;
         let reused = connection.reused;
         let (result, request) = self.attempt(connection, method, request).await;
-        let result = match result {
-            Err(UpstreamError::Broken) if reused && retry == Retry::Once => {
-                self.worker.metrics.counters.upstream_retries.increment();
-                let connection = self.connect(Reuse::Refused).await?;
-                self.attempt(connection, method, request).await.0
-            }
-            result => result,
+        let is_stale = match &result {
+            Err(UpstreamError::Broken) => true,
+            Ok(response) => response.is_late_timeout(),
+            Err(
+                UpstreamError::NoAddress
+                | UpstreamError::Connect(_)
+                | UpstreamError::ConnectTimeout
+                | UpstreamError::ResponseTimeout
+                | UpstreamError::Malformed(_),
+            ) => false,
+        };
+        let result = if is_stale && reused && retry == Retry::Once {
+            drop(result);
+            self.worker.metrics.counters.upstream_retries.increment();
+            let connection = self.connect(Reuse::Refused).await?;
+            self.attempt(connection, method, request).await.0
+        } else {
+            result
         };
         if result.is_ok() {
             let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -313,7 +314,7 @@ impl Upstream<'_> {
             })?;
         let Socket { receiver, sender } = socket;
         let deadline = self.worker.deadlines.watch(receiver.descriptor());
-        let buffer = self.worker.pools.take_buffer();
+        let buffer = HomedBuffer::of(&self.worker.pools.buffers);
         Ok(Connection {
             receiver,
             sender: Some(sender),

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use corsair_cache::{FillTable, KeyHash, KeySecret, Store, WakeWorkers};
 use crate::buffer::{Given, Pool, return_free_memory};
 use crate::clock::Clock;
 use crate::connection::{self, Active, Desk};
+use crate::cors_watch::{Notice, NoticeSink, Told};
 use crate::deadline::{Deadlines, TICK_MS};
 use crate::front::{FrontCache, HeadMemo};
 use crate::io::{self, Bell, DriverChoice, Listener, LiveDriver};
@@ -63,8 +64,23 @@ pub(crate) struct Shared {
     pub(crate) cutting: AtomicBool,
     /// Client connections open on all workers.
     pub(crate) connections_open: AtomicUsize,
+    /// Who hears of what an operator should know.
+    pub(crate) notices: OnceLock<NoticeSink>,
     /// One set of counters a worker.
     pub(crate) metrics: Vec<Arc<WorkerMetrics>>,
+}
+
+impl Shared {
+    /// Passes a notice on.
+    pub(crate) fn tell(&self, notice: Notice) -> Told {
+        match self.notices.get() {
+            Some(sink) => {
+                sink(notice);
+                Told::Somebody
+            }
+            None => Told::Nobody,
+        }
+    }
 }
 
 /// Rings the mailboxes of the workers that wait for a fill; the worker that it happens on is told

@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
 
 use corsair_config::NoFiles;
-use corsair_server::{Snapshot, StoreSnapshot, UpstreamSnapshot, WorkerSnapshot};
+use corsair_server::{
+    ReflectionSnapshot, ShadowSnapshot, Snapshot, StoreSnapshot, UpstreamSnapshot, WorkerSnapshot,
+};
 use serde_json::Value;
 
 use super::*;
@@ -144,6 +146,16 @@ fn busy_snapshot() -> Snapshot {
             responses: 44,
             head_latency_us: [1500, 2500, 3_500_000],
         }],
+        reflections: vec![ReflectionSnapshot {
+            site: "a.test".into(),
+            responses: 55,
+        }],
+        shadows: vec![ShadowSnapshot {
+            site: "b.test".into(),
+            route: 2,
+            allow_to_deny: 66,
+            deny_to_allow: 77,
+        }],
     }
 }
 
@@ -186,6 +198,9 @@ fn metrics_carry_every_number_of_the_snapshot() {
         "corsair_upstream_reuses_total 1138",
         "corsair_upstream_failures_total 1140",
         "corsair_upstream_retries_total 1142",
+        "corsair_cors_reflections_total{site=\"a.test\"} 55",
+        "corsair_cors_shadow_flips_total{site=\"b.test\",route=\"2\",flip=\"allow-to-deny\"} 66",
+        "corsair_cors_shadow_flips_total{site=\"b.test\",route=\"2\",flip=\"deny-to-allow\"} 77",
         "corsair_store_bytes 11.0",
         "corsair_store_budget_bytes 22.0",
         "corsair_store_objects 33.0",

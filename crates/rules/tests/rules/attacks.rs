@@ -5,8 +5,8 @@
 
 use crate::support::Head;
 use corsair_rules::{
-    CorsOutcome, CorsPolicies, CorsPolicySpec, Dialect, HeaderOp, HeaderOpSpec, HeaderPolicy,
-    PatternError, RequestOrigin, Severity, is_cors_response_field, merge_vary,
+    CorsOutcome, CorsPolicies, CorsPolicySpec, Dialect, ExistingOrigin, HeaderOp, HeaderOpSpec,
+    HeaderPolicy, PatternError, RequestOrigin, Severity, is_cors_response_field, merge_vary,
 };
 
 fn spec(origins: &[&str]) -> CorsPolicySpec {
@@ -33,7 +33,7 @@ fn actual(policies: &CorsPolicies, origin: RequestOrigin<'_>) -> String {
         .write(&mut out, origin);
     merge_vary(
         [].into_iter(),
-        true,
+        ExistingOrigin::Drop,
         policies.vary_contribution(None).names(),
         &mut out,
     );

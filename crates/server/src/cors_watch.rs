@@ -1,0 +1,275 @@
+//! What a node sees of CORS beside deciding it: upstreams that answer with the request's own `Origin`
+//! and do not say so in `Vary`, and what shadow policies would have decided otherwise.
+//!
+//! RFC 9110 §12.5.5, RFC 9111 §4.1, Fetch §3.2. Where the upstream writes the CORS lines, a response
+//! whose `Access-Control-Allow-Origin` is the request's own `Origin` is good for that origin only,
+//! whatever its `Vary` says: it is stored as if it said `Vary: Origin`, and leaves saying so. Shadow
+//! policies are counted and never applied.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use corsair_config::{Plan, SitePlan};
+use corsair_http1::{FieldSection, KnownField, Request, list_members};
+use corsair_rules::{CorsOutcome, RequestOrigin, ShadowVerdict};
+
+use crate::exchange::Seen;
+use crate::metrics::Counter;
+
+/// Something that an operator should hear of, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// An upstream answers with the request's own `Origin` and no `Vary: Origin`.
+    ReflectsWithoutVary {
+        /// The first host pattern of the site.
+        site: String,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReflectsWithoutVary { site } => write!(
+                f,
+                "warning: site `{site}`: the upstream answers with the request's own Origin in \
+                 Access-Control-Allow-Origin and without `Vary: Origin`; such responses are stored \
+                 once per origin. Let the upstream send `Vary: Origin`, or let the node decide: \
+                 [site.cors]"
+            ),
+        }
+    }
+}
+
+/// Where notices go. Called on a worker: must not block.
+pub type NoticeSink = Box<dyn Fn(Notice) + Send + Sync>;
+
+/// What was seen of one site's upstream; kept over reloads.
+#[derive(Default)]
+struct SiteWatch {
+    reflections: AtomicU64,
+    /// The first origin that was reflected: a second one proves that it is not a constant.
+    first: OnceLock<Box<[u8]>>,
+    proven: AtomicBool,
+    told: AtomicBool,
+}
+
+/// How often the shadow policies of a route would have decided otherwise, as one worker counts it.
+#[derive(Default)]
+struct Flips {
+    allow_to_deny: Counter,
+    deny_to_allow: Counter,
+}
+
+/// What is seen of the sites of a plan.
+pub(crate) struct CorsWatch {
+    /// By site.
+    sites: Vec<Arc<SiteWatch>>,
+    /// By worker, then by route number; empty without shadow policies.
+    flips: Vec<Vec<Flips>>,
+}
+
+/// What was seen of a site up to a moment.
+#[derive(Clone, Debug)]
+pub struct ReflectionSnapshot {
+    /// The first host pattern of the site.
+    pub site: String,
+    /// Responses that had the request's own `Origin` in them and no `Vary: Origin`.
+    pub responses: u64,
+}
+
+/// What the shadow policies of a route would have changed, since its plan came into force.
+#[derive(Clone, Debug)]
+pub struct ShadowSnapshot {
+    /// The first host pattern of the site.
+    pub site: String,
+    /// The route's place in the site; 0 is the site's own settings.
+    pub route: usize,
+    /// Responses that the origin may read now and could not any more.
+    pub allow_to_deny: u64,
+    /// Responses that the origin may not read now and then could.
+    pub deny_to_allow: u64,
+}
+
+impl CorsWatch {
+    /// Begins to watch a plan; what is known of a site with the same hosts stays known.
+    pub(crate) fn new(plan: &Plan, workers: usize, before: Option<(&Plan, &Self)>) -> Self {
+        let sites = plan.site_plans.iter().map(|site| {
+            let kept = before.and_then(|(plan, watch)| {
+                let same = |other: &SitePlan| other.hosts == site.hosts;
+                let place = plan.site_plans.iter().position(same)?;
+                Some(Arc::clone(&watch.sites[place]))
+            });
+            kept.unwrap_or_default()
+        });
+        let routes = || plan.site_plans.iter().flat_map(|site| &site.route_plans);
+        let counted = if routes().any(|route| route.cors.has_shadow()) {
+            routes()
+                .map(|route| route.id as usize + 1)
+                .max()
+                .unwrap_or(0)
+        } else {
+            0
+        };
+        let flips = |_worker| (0..counted).map(|_| Flips::default()).collect();
+        Self {
+            sites: sites.collect(),
+            flips: (0..workers).map(flips).collect(),
+        }
+    }
+
+    /// Makes a response that is to be stored depend on `Origin` when it does and does not say so. For
+    /// routes whose upstream writes the CORS lines. `tell` passes a notice on and says whether
+    /// somebody took it.
+    pub(crate) fn key_reflection(
+        &self,
+        plan: &Plan,
+        site: usize,
+        request: Request<'_>,
+        fields: &mut FieldSection,
+        tell: impl FnOnce(Notice) -> Told,
+    ) {
+        if says_origin(fields) {
+            return;
+        }
+        let watch = &self.sites[site];
+        if let Some(origin) = reflected(request, fields) {
+            watch.reflections.fetch_add(1, Ordering::Relaxed);
+            let first = watch.first.get_or_init(|| origin.into());
+            if **first != *origin {
+                watch.proven.store(true, Ordering::Relaxed);
+            }
+            if !watch.told.swap(true, Ordering::Relaxed) {
+                let notice = Notice::ReflectsWithoutVary {
+                    site: name_of(&plan.site_plans[site]),
+                };
+                if tell(notice) == Told::Nobody {
+                    watch.told.store(false, Ordering::Relaxed);
+                }
+            }
+        } else if !watch.proven.load(Ordering::Relaxed) {
+            return;
+        }
+        // Once it is proven that the upstream reflects, its answers to other requests depend on the
+        // origin too, the ones without CORS lines among them.
+        fields.push(b"Vary", b"Origin");
+    }
+
+    /// What was seen of every site whose upstream reflects.
+    pub(crate) fn reflections(&self, plan: &Plan) -> Vec<ReflectionSnapshot> {
+        let sites = plan.site_plans.iter().zip(&self.sites);
+        sites
+            .map(|(site, watch)| ReflectionSnapshot {
+                site: name_of(site),
+                responses: watch.reflections.load(Ordering::Relaxed),
+            })
+            .filter(|seen| seen.responses > 0)
+            .collect()
+    }
+
+    /// What the shadow policies would have changed, route by route.
+    pub(crate) fn shadows(&self, plan: &Plan) -> Vec<ShadowSnapshot> {
+        let mut shadows = Vec::new();
+        for site in &plan.site_plans {
+            for (place, route) in site.route_plans.iter().enumerate() {
+                if !route.cors.has_shadow() {
+                    continue;
+                }
+                let of_workers = || self.flips.iter().map(|flips| &flips[route.id as usize]);
+                shadows.push(ShadowSnapshot {
+                    site: name_of(site),
+                    route: place,
+                    allow_to_deny: of_workers().map(|flips| flips.allow_to_deny.read()).sum(),
+                    deny_to_allow: of_workers().map(|flips| flips.deny_to_allow.read()).sum(),
+                });
+            }
+        }
+        shadows
+    }
+}
+
+/// Whether somebody took a notice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// It is on its way.
+    Somebody,
+    /// Nobody listens yet.
+    Nobody,
+}
+
+fn name_of(site: &SitePlan) -> String {
+    site.hosts.first().cloned().unwrap_or_default()
+}
+
+fn says_origin(fields: &FieldSection) -> bool {
+    fields
+        .all(KnownField::Vary)
+        .flat_map(list_members)
+        .any(|member| member == b"*" || member.eq_ignore_ascii_case(b"origin"))
+}
+
+/// The request's `Origin` when the response is for it by name.
+fn reflected<'r>(request: Request<'r>, fields: &FieldSection) -> Option<&'r [u8]> {
+    match RequestOrigin::of(request) {
+        RequestOrigin::One(origin) => fields
+            .all(KnownField::AccessControlAllowOrigin)
+            .any(|value| value == origin)
+            .then_some(origin),
+        RequestOrigin::Absent | RequestOrigin::Several => None,
+    }
+}
+
+/// Counts what the shadow policies of the route would have decided otherwise. `fields` are those of the
+/// response before the node's own CORS lines; `applied` is what it decided.
+#[cold]
+pub(crate) fn count_shadow(seen: &Seen<'_>, fields: Option<&FieldSection>, applied: CorsOutcome) {
+    let (cors, request) = (&seen.route.cors, seen.request);
+    let origin = RequestOrigin::of(request);
+    if origin == RequestOrigin::Absent {
+        return;
+    }
+    let asks_first =
+        request.method() == b"OPTIONS" && request.has(KnownField::AccessControlRequestMethod);
+    let shadow = if asks_first {
+        cors.decide_preflight(request).shadow()
+    } else {
+        let content_type = fields.and_then(|fields| fields.get(KnownField::ContentType));
+        cors.decide_actual(origin, request.method(), content_type)
+            .shadow()
+    };
+    let allows = match applied {
+        CorsOutcome::Constant | CorsOutcome::Granted => true,
+        CorsOutcome::NoPolicy | CorsOutcome::Passthrough => {
+            fields.is_some_and(|fields| upstream_allows(origin, fields))
+        }
+        CorsOutcome::NoOrigin
+        | CorsOutcome::RefusedOrigin
+        | CorsOutcome::RefusedSeveral
+        | CorsOutcome::RefusedMethod
+        | CorsOutcome::RefusedHeaders
+        | CorsOutcome::RefusedMalformed => false,
+    };
+    let Some(flips) = seen.live.cors_watch.flips.get(seen.worker.number) else {
+        return;
+    };
+    let flips = &flips[seen.route.id as usize];
+    match (shadow, allows) {
+        (ShadowVerdict::Refuse, true) => flips.allow_to_deny.increment(),
+        (ShadowVerdict::Grant, false) => flips.deny_to_allow.increment(),
+        (ShadowVerdict::None, _)
+        | (ShadowVerdict::Refuse, false)
+        | (ShadowVerdict::Grant, true) => {}
+    }
+}
+
+/// Whether a browser lets this origin read what the upstream sent (Fetch §4.10): one line, `*` or the
+/// origin itself.
+fn upstream_allows(origin: RequestOrigin<'_>, fields: &FieldSection) -> bool {
+    let mut lines = fields.all(KnownField::AccessControlAllowOrigin);
+    let (line, more) = (lines.next(), lines.next());
+    match (line, more, origin) {
+        (Some(b"*"), None, _) => true,
+        (Some(line), None, RequestOrigin::One(origin)) => line == origin,
+        (_, _, RequestOrigin::Absent | RequestOrigin::One(_) | RequestOrigin::Several) => false,
+    }
+}

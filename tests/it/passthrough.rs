@@ -1,0 +1,209 @@
+//! Sites whose upstream speaks CORS itself: its lines pass, and one origin is never given those of
+//! another, whatever the upstream's `Vary` forgets.
+
+use crate::harness::{Node, Upstream};
+
+const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
+const ONE: &str = "https://one.example";
+const TWO: &str = "https://two.example";
+const ACAO: &str = "Access-Control-Allow-Origin";
+
+/// A response for this origin by name.
+fn expect_for(upstream: &Upstream, line: &str, origin: &str, vary: Option<&str>) {
+    let script = upstream
+        .expect(line)
+        .with("Origin", origin)
+        .reply(200)
+        .header(FRESH.0, FRESH.1)
+        .header(ACAO, origin);
+    match vary {
+        Some(vary) => script.header("Vary", vary).body(origin),
+        None => script.body(origin),
+    };
+}
+
+#[test]
+fn an_upstream_that_varies_is_stored_once_an_origin() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    for origin in [ONE, TWO] {
+        expect_for(&upstream, "GET /a", origin, Some("Accept-Encoding, Origin"));
+    }
+    upstream
+        .expect("GET /a")
+        .without("Origin")
+        .reply(200)
+        .header(FRESH.0, FRESH.1)
+        .header("Vary", "Accept-Encoding, Origin")
+        .body("nobody's");
+    for word in ["miss", "hit", "hit"] {
+        for origin in [ONE, TWO] {
+            let response = node.get("/a").origin(origin).send();
+            response.cache(word).body(origin).header(ACAO, origin);
+            response.header("Vary", "Accept-Encoding, Origin");
+        }
+        node.get("/a")
+            .send()
+            .cache(word)
+            .body("nobody's")
+            .lacks(ACAO);
+    }
+    let metrics = node.admin("GET", "/metrics").send().text();
+    assert!(
+        !metrics.contains("corsair_cors_reflections_total{"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn an_upstream_that_reflects_without_vary_is_found_out_and_kept_apart() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    for origin in [ONE, TWO] {
+        expect_for(&upstream, "GET /a", origin, None);
+        expect_for(&upstream, "GET /b", origin, Some("Accept-Encoding"));
+    }
+    for (target, vary) in [("/a", "Origin"), ("/b", "Accept-Encoding, Origin")] {
+        for word in ["miss", "hit"] {
+            for origin in [ONE, TWO] {
+                let response = node.get(target).origin(origin).send();
+                response.cache(word).body(origin).header(ACAO, origin);
+                response.header("Vary", vary);
+            }
+        }
+    }
+    let said = node.said("without `Vary: Origin`");
+    assert!(said.contains("site `*`"), "{said}");
+    let warnings = node
+        .talk()
+        .iter()
+        .filter(|line| line.contains("Vary: Origin"))
+        .count();
+    assert_eq!(warnings, 1, "{:?}", node.talk());
+    let metrics = node.admin("GET", "/metrics").send().text();
+    let counted = "corsair_cors_reflections_total{site=\"*\"} 4";
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
+
+    // It is known now that this upstream looks at the origin: what it says to nobody is for nobody.
+    upstream
+        .expect("GET /c")
+        .without("Origin")
+        .reply(200)
+        .header(FRESH.0, FRESH.1)
+        .body("nobody's");
+    expect_for(&upstream, "GET /c", ONE, None);
+    for word in ["miss", "hit"] {
+        node.get("/c")
+            .send()
+            .cache(word)
+            .body("nobody's")
+            .lists("Vary", "Origin");
+        let response = node.get("/c").origin(ONE).send();
+        response.cache(word).body(ONE).header(ACAO, ONE);
+    }
+}
+
+#[test]
+fn a_304_that_reflects_does_not_spread_its_origin() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    let validated = |origin: &str| {
+        upstream
+            .expect("GET /a")
+            .with("Origin", origin)
+            .with("If-None-Match", "\"1\"")
+            .reply(304)
+            .header("Cache-Control", "no-cache")
+            .header("ETag", "\"1\"")
+            .header(ACAO, origin);
+    };
+    upstream
+        .expect("GET /a")
+        .without("Origin")
+        .reply(200)
+        .header("Cache-Control", "no-cache")
+        .header("ETag", "\"1\"")
+        .body("body");
+    node.get("/a").send().is(200).lacks(ACAO);
+    validated(ONE);
+    let one = node.get("/a").origin(ONE).send();
+    one.is(200)
+        .body("body")
+        .header(ACAO, ONE)
+        .lists("Vary", "Origin");
+    // Another origin gets its own, validated or fetched anew.
+    upstream
+        .expect("GET /a")
+        .with("Origin", TWO)
+        .reply(200)
+        .header("Cache-Control", "no-cache")
+        .header(ACAO, TWO)
+        .body("body");
+    let two = node.get("/a").origin(TWO).send();
+    two.is(200).body("body").header(ACAO, TWO);
+}
+
+#[test]
+fn a_constant_is_shared_by_all() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header(FRESH.0, FRESH.1)
+        .header(ACAO, "*")
+        .body("everybody's");
+    node.get("/a")
+        .origin(ONE)
+        .send()
+        .cache("miss")
+        .header(ACAO, "*");
+    for origin in [ONE, TWO] {
+        let response = node.get("/a").origin(origin).send();
+        response.cache("hit").header(ACAO, "*").lacks("Vary");
+    }
+    node.get("/a").send().cache("hit").header(ACAO, "*");
+}
+
+#[test]
+fn followers_of_a_reflected_fetch_are_not_given_it() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    let gate = crate::harness::Gate::new();
+    upstream
+        .expect("GET /a")
+        .with("Origin", ONE)
+        .wait(&gate)
+        .reply(200)
+        .header(FRESH.0, FRESH.1)
+        .header(ACAO, ONE)
+        .body(ONE);
+    expect_for(&upstream, "GET /a", TWO, None);
+    let (mut first, mut second) = (node.client(), node.client());
+    first.get("/a").origin(ONE).begin();
+    upstream.wait_received(1);
+    second.get("/a").origin(TWO).begin();
+    gate.open();
+    first.answer("GET").is(200).body(ONE).header(ACAO, ONE);
+    second.answer("GET").is(200).body(TWO).header(ACAO, TWO);
+}
+
+#[test]
+fn preflights_are_the_upstreams_and_never_stored() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    for origin in [ONE, TWO, ONE] {
+        upstream
+            .expect("OPTIONS /a")
+            .with("Origin", origin)
+            .reply(204)
+            .header(FRESH.0, FRESH.1)
+            .header(ACAO, origin)
+            .header("Access-Control-Allow-Methods", "PUT");
+        let ask = node.ask("OPTIONS", "/a").origin(origin);
+        let response = ask.header("Access-Control-Request-Method", "PUT").send();
+        response.is(204).header(ACAO, origin).cache("method");
+        response.header("Access-Control-Allow-Methods", "PUT");
+    }
+    assert_eq!(upstream.received().len(), 3);
+}
