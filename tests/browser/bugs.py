@@ -207,6 +207,34 @@ def _wrong_case(answer):
     answer.change("access-control-allow-credentials", lambda value: value.title())
 
 
+@_always("Timing-Allow-Origin is missing", "resource-timing")
+def _no_timing(answer):
+    answer.remove("timing-allow-origin")
+
+
+@_always("Timing-Allow-Origin is `*`", "resource-timing")
+def _timing_for_all(answer):
+    answer.set("Timing-Allow-Origin", "*")
+
+
+@_always("no Cross-Origin-Resource-Policy", "resource-policy", "isolated-page")
+def _no_resource_policy(answer):
+    answer.remove("cross-origin-resource-policy")
+
+
+@_always("two values of Cross-Origin-Resource-Policy", "resource-policy", "isolated-page")
+def _two_resource_policies(answer):
+    if answer.get("cross-origin-resource-policy"):
+        answer.fields.append(("Cross-Origin-Resource-Policy", "same-site"))
+
+
+@_always("the upstream's grant is not dropped", "upstream-overridden")
+def _upstream_grant(answer):
+    if "/wide.json" in answer.target:
+        answer.set("Access-Control-Allow-Origin", "*")
+        answer.set("Access-Control-Expose-Headers", "X-Hidden")
+
+
 # Text of the configuration, what it became, and who notices. `{pages}` is the pages' port.
 POLICY = {
     "the port is forgotten": (
@@ -264,6 +292,22 @@ POLICY = {
         'origins = ["null"]',
         'origins = ["http://localhost"]',
         ("sandboxed-null", "redirect-across"),
+    ),
+    "the second policy has another method": (
+        'methods = ["DELETE"]',
+        'methods = ["PUT"]',
+        ("several-policies",),
+    ),
+    "timing is forgotten": ("timing = true\n", "", ("resource-timing",)),
+    "embedding by the same site alone": (
+        'resource_policy = "cross-origin"',
+        'resource_policy = "same-site"',
+        ("isolated-page",),
+    ),
+    "a policy for every type": (
+        'when = { content_type = ["font/*"] }\n',
+        "",
+        ("policy-when",),
     ),
     "CORS is left to the upstream": (
         '[site.cors]\norigins = ["*"]\nrequest_headers = ["*"]\n',

@@ -84,6 +84,41 @@ upstream = "files"
 origins = ["http://app.site.localhost:{pages}"]
 
 [[site]]
+hosts = ["timed.site.localhost"]
+upstream = "files"
+[site.cors]
+origins = ["http://app.site.localhost:{pages}"]
+timing = true
+resource_policy = "cross-origin"
+
+[[site]]
+hosts = ["closed.site.localhost"]
+upstream = "files"
+[site.cors]
+origins = ["http://app.site.localhost:{pages}"]
+resource_policy = "same-origin"
+
+# The first policy whose origin, method and requested headers all pass decides.
+[[site]]
+hosts = ["several.site.localhost"]
+upstream = "files"
+[[site.cors]]
+origins = ["http://app.site.localhost:{pages}"]
+expose = ["X-Total"]
+[[site.cors]]
+origins = ["http://s*.site.localhost:{pages}"]
+methods = ["DELETE"]
+request_headers = ["x-custom-*"]
+dialect = "s3"
+
+[[site]]
+hosts = ["fonts.site.localhost"]
+upstream = "files"
+[site.cors]
+origins = ["*"]
+when = {{ content_type = ["font/*"] }}
+
+[[site]]
 hosts = ["down.site.localhost"]
 upstream = "nobody"
 [site.cors]
@@ -111,7 +146,16 @@ class Node:
         self.changed = threading.Condition()
         self.ended = False
         self.process = subprocess.Popen(
-            [os.path.abspath(binary), "run", "-c", "corsair.toml"],
+            # Should this process be killed, the kernel ends the node.
+            [
+                "setpriv",
+                "--pdeathsig",
+                "TERM",
+                os.path.abspath(binary),
+                "run",
+                "-c",
+                "corsair.toml",
+            ],
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -120,7 +120,7 @@ async function sandboxed(url) {
 }
 
 // What Resource Timing says about one fetch.
-async function timing(url) {
+async function timing(url, init) {
   const entry = new Promise((resolve) => {
     new PerformanceObserver((list, observer) => {
       const found = list.getEntriesByName(url)[0];
@@ -130,11 +130,10 @@ async function timing(url) {
       }
     }).observe({ type: 'resource' });
   });
-  await read(url);
-  const { requestStart, responseStart, nextHopProtocol, serverTiming } = await entry;
+  await read(url, init);
+  const { requestStart, responseStart, serverTiming } = await entry;
   return {
     phases: requestStart > 0 && responseStart >= requestStart,
-    protocol: nextHopProtocol,
     server: serverTiming.map((one) => one.name),
   };
 }

@@ -14,6 +14,7 @@ import time
 import bugs
 import checks_elements  # noqa: F401  (registers its checks)
 import checks_fetch  # noqa: F401
+import checks_policy  # noqa: F401
 from case import CHECKS, Case, Failed
 from chromium import BrowserError, Chromium
 from node import Node

@@ -1,7 +1,8 @@
 """The two servers around the node: the upstream behind it, and the one that the pages come from.
 
-Both are Python's own http.server, not our parser. The upstream knows nothing of CORS: whatever the
-browser is granted comes from the node. It writes down what reaches it.
+Both are Python's own http.server, not our parser. The upstream knows nothing of CORS,
+but for what `CARELESS` lists: whatever the browser is granted comes from the node. It writes down
+what reaches it.
 """
 
 import http.server
@@ -19,6 +20,9 @@ LIFETIMES = {
     "/validated.json": [("CDN-Cache-Control", "max-age=600"), ("Cache-Control", "no-cache")],
     "/edge.json": [("CDN-Cache-Control", "max-age=600"), ("Cache-Control", "no-store")],
 }
+
+# Where the upstream does speak of CORS: it grants everybody.
+CARELESS = {"/wide.json": "*"}
 
 # What scripts and modules do is seen by their global `ran`.
 THROWS = "globalThis.ran = 'script';\nthrow new Error('detail of the error');\n"
@@ -113,6 +117,11 @@ class UpstreamHandler(Handler):
             )
         if path in self.server.files:
             self.file(path, fields)
+        elif path in CARELESS:
+            about = [("Content-Type", "application/json"), LIFETIME, ("X-Hidden", "13")]
+            about.append(("Access-Control-Allow-Origin", CARELESS[path]))
+            about.append(("Access-Control-Expose-Headers", "X-Hidden"))
+            self.answer(200, about, b"{}")
         elif path == "/echo":
             self.answer(
                 200,
