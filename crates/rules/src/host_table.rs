@@ -1,22 +1,24 @@
 //! One hash table for whole hosts and host suffixes, looked up in a walk from the right.
 //!
-//! A lookup walks the host from the right in words of eight bytes and sums a hash over them. It
-//! probes only where a bitmap of lengths says that some rule has a suffix of that length and the
-//! host has a dot there, and once at the full length. A probe confirms by comparing the text, so a
-//! hash collision can never grant anything.
+//! A lookup probes only where a bitmap of lengths says that some rule has a key of that length: once
+//! at the full length, and where the host has a dot before so many bytes. A probe hashes the key's
+//! bytes in words of eight and confirms by comparing the text, so a hash collision can never grant
+//! anything. Nothing is hashed when no length fits.
 //!
-//! The table is an index of one 8-byte entry a key, and the records of each bucket packed behind
-//! each other with their texts inside. A miss mostly ends at the index, whose entries carry a
-//! filter of 32 bits; a hit then reads one place of the records. Slots that point to texts kept
-//! elsewhere were measured against it at 100,000 keys: one dependent cache miss more, 1.6 times the
-//! memory. How long a bucket may grow is bounded at build time by trying other seeds. Lookups never
-//! allocate; their time is linear in the host's length and independent of the number of rules but
-//! for cache misses.
+//! The table is an index of two 8-byte entries a key, and the records of each bucket packed behind
+//! each other with their texts inside, in whole units of eight bytes. A miss mostly ends at the
+//! index, whose entries carry a filter of 32 bits; a hit then reads one place of the records. Slots
+//! that point to texts kept elsewhere were measured against it at 100,000 keys: one dependent cache
+//! miss more. How long a bucket may grow is bounded at build time by trying other seeds; the first
+//! one is drawn from all keys together. Lookups never allocate; their time depends on the host
+//! alone but for cache misses: at most one probe for each of its dots.
 
 use crate::host_name::HOST_BYTES_MAX;
 use core::mem::size_of;
 
-/// Most records of a bucket; 100,000 keys have 8 at their most crowded place.
+/// Two keep four of five keys first in their bucket; with one it is three of five.
+const BUCKETS_PER_KEY: usize = 2;
+/// Most records of a bucket; 100,000 keys have 7 at their most crowded place.
 const BUCKET_RECORDS_MAX: usize = 12;
 /// Seeds tried before a longer bucket is accepted; lookups stay right, only longer.
 const SEEDS_MAX: u64 = 8;
@@ -63,7 +65,6 @@ struct Bucket {
 #[derive(Debug, Clone, Copy)]
 struct RecordHead(u64);
 
-const HEAD_BYTES: usize = size_of::<u64>();
 const LAST: u64 = 1 << 31;
 const SUFFIX: u64 = 1 << 55;
 /// What tells keys of one bucket apart before their texts are compared.
@@ -107,17 +108,22 @@ const fn kind_and_len(kind: KeyKind, len: usize) -> u64 {
     suffix | (len as u64) << 56
 }
 
+/// Eight bytes of a record: its head, or a piece of its text.
+type Unit = [u8; UNIT_BYTES];
+const UNIT_BYTES: usize = 8;
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostTable {
     buckets: Vec<Bucket>,
-    records: Vec<u8>,
+    /// Each record is its head and its text, brought to whole units by zeros before the text.
+    records: Vec<Unit>,
     text_bytes: usize,
-    seed: u64,
+    hash_key: HashKey,
     has_suffixes: bool,
     /// Bit `n` of the 256: some suffix key has `n` bytes.
-    suffix_lengths: [u8; 32],
+    suffix_lengths: [u64; 4],
     /// Bit `n`: some whole-host key has `n` bytes.
-    whole_lengths: [u8; 32],
+    whole_lengths: [u64; 4],
 }
 
 impl HostTable {
@@ -130,50 +136,68 @@ impl HostTable {
                 KeyKind::Whole => &mut table.whole_lengths,
                 KeyKind::Suffix => &mut table.suffix_lengths,
             };
-            lengths[key.text.len() / 8] |= 1 << (key.text.len() % 8);
+            lengths[key.text.len() / 64] |= 1 << (key.text.len() % 64);
             table.has_suffixes |= key.kind == KeyKind::Suffix;
         }
-        table.buckets = vec![Bucket::default(); keys.len()];
-        let order = table.choose_seed(keys);
+        table.buckets = vec![Bucket::default(); BUCKETS_PER_KEY * keys.len()];
+        let order = table.choose_hash_key(keys);
         table.place(keys, &order, &mut settle);
         table
     }
 
-    /// Settles the seed; returns hashes and indexes of the keys in bucket order, equal keys beside
-    /// each other.
-    fn choose_seed(&mut self, keys: &[Key<'_>]) -> Vec<(u64, u32)> {
+    /// Settles the hash's key; returns hashes and indexes of the keys in bucket order, equal keys
+    /// beside each other.
+    fn choose_hash_key(&mut self, keys: &[Key<'_>]) -> Vec<(u64, u32)> {
+        let seed = seed_of(keys);
         let mut attempt = 0u64;
         loop {
-            self.seed = attempt.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let order = self.order(keys);
+            self.hash_key = HashKey::from_seed(seed.wrapping_add(attempt));
+            let (order, longest_bucket) = self.order(keys);
             attempt += 1;
-            if attempt == SEEDS_MAX || self.longest_bucket(keys, &order) <= BUCKET_RECORDS_MAX {
+            if attempt == SEEDS_MAX || longest_bucket <= BUCKET_RECORDS_MAX {
                 return order;
             }
         }
     }
 
-    fn order(&self, keys: &[Key<'_>]) -> Vec<(u64, u32)> {
-        let mut order: Vec<(u64, u32)> = (0u32..)
-            .zip(keys)
-            .map(|(index, key)| (hash_key(self.seed, key.kind, key.text), index))
+    /// The keys by bucket, and how many records the longest bucket has.
+    fn order(&self, keys: &[Key<'_>]) -> (Vec<(u64, u32)>, usize) {
+        let hashes: Vec<u64> = keys
+            .iter()
+            .map(|key| hash_of(self.hash_key, key.kind, key.text))
             .collect();
-        // Equal hashes of unequal keys are possible in principle: then the text decides, so that
-        // equal keys are always neighbours.
-        order.sort_unstable_by(|(a_hash, a), (b_hash, b)| {
-            a_hash.cmp(b_hash).then_with(|| {
-                let (a_key, b_key) = (&keys[*a as usize], &keys[*b as usize]);
-                (a_key.kind, a_key.text, a).cmp(&(b_key.kind, b_key.text, b))
-            })
-        });
-        order
-    }
-
-    fn longest_bucket(&self, keys: &[Key<'_>], order: &[(u64, u32)]) -> usize {
-        let records =
-            |bucket: &[(u64, u32)]| bucket.chunk_by(|a, b| is_same_key(keys, *a, *b)).count();
-        let buckets = order.chunk_by(|a, b| self.home(a.0) == self.home(b.0));
-        buckets.map(records).max().unwrap_or(0)
+        // Sorted by counting: `ends[bucket]` begins as the bucket's first place.
+        let mut ends = vec![0u32; self.buckets.len()];
+        for &hash in &hashes {
+            ends[self.home(hash)] += 1;
+        }
+        let mut first = 0;
+        for end in &mut ends {
+            first += core::mem::replace(end, first);
+        }
+        let mut order = vec![(0u64, 0u32); keys.len()];
+        for (index, &hash) in (0u32..).zip(&hashes) {
+            let end = &mut ends[self.home(hash)];
+            order[*end as usize] = (hash, index);
+            *end += 1;
+        }
+        let mut longest_bucket = 0;
+        let mut start = 0;
+        for end in ends {
+            let bucket = &mut order[start..end as usize];
+            start = end as usize;
+            // Equal hashes of unequal keys are possible in principle: then the text decides, so
+            // that equal keys are always neighbours.
+            bucket.sort_unstable_by(|(a_hash, a), (b_hash, b)| {
+                a_hash.cmp(b_hash).then_with(|| {
+                    let (a_key, b_key) = (&keys[*a as usize], &keys[*b as usize]);
+                    (a_key.kind, a_key.text, a).cmp(&(b_key.kind, b_key.text, b))
+                })
+            });
+            let records = bucket.chunk_by(|a, b| is_same_key(keys, *a, *b)).count();
+            longest_bucket = longest_bucket.max(records);
+        }
+        (order, longest_bucket)
     }
 
     fn place(
@@ -182,8 +206,8 @@ impl HostTable {
         order: &[(u64, u32)],
         settle: &mut impl FnMut(&[u32]) -> Payload,
     ) {
-        let texts: usize = keys.iter().map(|key| key.text.len()).sum();
-        let mut records = Vec::with_capacity(texts + keys.len() * HEAD_BYTES);
+        let units: usize = keys.iter().map(|key| record_units(key.text.len())).sum();
+        let mut records: Vec<Unit> = Vec::with_capacity(units);
         let mut indexes = Vec::new();
         let mut previous: Option<(usize, usize)> = None;
         for group in order.chunk_by(|a, b| is_same_key(keys, *a, *b)) {
@@ -203,14 +227,18 @@ impl HostTable {
             bucket.filter |= filter_bit(hash);
             match previous {
                 // The one before is no longer the last of its bucket.
-                Some((own, head)) if own == home => records[head + 3] &= 0x7f,
+                Some((own, head)) if own == home => records[head][3] &= 0x7f,
                 Some(_) | None => {
-                    bucket.offset = u32::try_from(at).expect("fewer than 4 GiB of patterns");
+                    bucket.offset = u32::try_from(at).expect("fewer than 32 GiB of patterns");
                 }
             }
             let head = RecordHead::new(key, payload).0 | LAST;
-            records.extend_from_slice(&head.to_le_bytes());
-            records.extend_from_slice(key.text);
+            records.push(head.to_le_bytes());
+            let (rest, whole) = key.text.as_rchunks::<UNIT_BYTES>();
+            if !rest.is_empty() {
+                records.push(word_of_few(rest).to_le_bytes());
+            }
+            records.extend_from_slice(whole);
             self.text_bytes += key.text.len();
             previous = Some((home, at));
         }
@@ -228,27 +256,17 @@ impl HostTable {
     /// read to fill a word; they do not count.
     #[inline]
     pub(crate) fn find_whole(&self, text: &[u8], start: usize) -> Option<Payload> {
-        let host = text.get(start..)?;
-        let len = host.len();
+        let len = text.len().checked_sub(start)?;
         // The bitmap stops most misses before anything is hashed; it has no bit beyond 253.
-        let lengths = self.whole_lengths.get(len / 8)?;
-        if lengths & (1 << (len % 8)) == 0 {
+        let lengths = self.whole_lengths.get(len / 64)?;
+        if lengths & (1 << (len % 64)) == 0 {
             return None;
         }
-        let mut state = self.seed;
-        let mut behind = 0;
-        let mut words = host.rchunks_exact(8);
-        for word in words.by_ref() {
-            state = state.wrapping_add(roll(whole_word(word), behind));
-            behind += 8;
-        }
-        let rest = first_word(text, start, words.remainder().len());
-        let hash = finish(state, rest, len, KeyKind::Whole);
-        Some(self.probe(hash, host, KeyKind::Whole)?.payload())
+        Some(self.find_key(text, len, KeyKind::Whole)?.payload())
     }
 
-    /// Gives every suffix key behind one of the host's dots to `accept` with its length, shortest
-    /// first. Returns what `accept` said last, so the longest key accepted.
+    /// Gives the suffix keys behind the host's dots to `accept` with their lengths, the longest
+    /// first; returns the first that it takes.
     #[inline]
     pub(crate) fn find_suffix<T>(
         &self,
@@ -256,68 +274,67 @@ impl HostTable {
         start: usize,
         mut accept: impl FnMut(usize, Payload) -> Option<T>,
     ) -> Option<T> {
-        let host = text.get(start..)?;
-        if host.len() > HOST_BYTES_MAX {
+        let host_len = text.len().checked_sub(start)?;
+        if host_len > HOST_BYTES_MAX {
             return None;
         }
-        let mut best = None;
-        let mut state = self.seed;
-        let mut behind = 0;
-        let mut words = host.rchunks_exact(8);
-        let mut lengths = self.suffix_lengths.iter();
-        for (bytes, lengths) in words.by_ref().zip(lengths.by_ref()) {
-            let word = whole_word(bytes);
-            let mut candidates = dots(word) & lengths;
+        let mut behind = host_len & !63;
+        loop {
+            // A suffix and its dot are no longer than the host.
+            let lengths = self.suffix_lengths[behind / 64] & low_bits(host_len - behind);
+            let mut candidates = dots_at(text, behind, lengths);
             while candidates != 0 {
-                let (place, rest) = lowest(candidates);
-                candidates = rest;
-                if let Some(head) = self.probe_suffix(host, state, word, behind + place) {
-                    best = accept(behind + place, head.payload()).or(best);
+                let place = candidates.ilog2() as usize;
+                candidates ^= 1 << place;
+                let len = behind + place;
+                if let Some(head) = self.find_suffix_key(text, len)
+                    && let Some(taken) = accept(len, head.payload())
+                {
+                    return Some(taken);
                 }
             }
-            state = state.wrapping_add(roll(word, behind));
-            behind += 8;
+            behind = behind.checked_sub(64)?;
         }
-        let word = first_word(text, start, words.remainder().len());
-        let mut candidates = dots(word) & lengths.next().unwrap_or(&0);
-        while candidates != 0 {
-            let (place, rest) = lowest(candidates);
-            candidates = rest;
-            if let Some(head) = self.probe_suffix(host, state, word, behind + place) {
-                best = accept(behind + place, head.payload()).or(best);
-            }
-        }
-        best
     }
 
-    /// The suffix of `len` bytes, which begins in `word`. Not inlined: most words have no
-    /// candidate, and the walk is quicker with its registers to itself.
+    /// Not inlined: inside the walk over the candidates it would cost 50 instructions more, nearly
+    /// all of them for keeping values out of registers.
     #[inline(never)]
-    fn probe_suffix(&self, host: &[u8], state: u64, word: u64, len: usize) -> Option<RecordHead> {
-        let hash = finish(state, word & low_bytes(len % 8), len, KeyKind::Suffix);
-        self.probe(hash, host.get(host.len() - len..)?, KeyKind::Suffix)
+    fn find_suffix_key(&self, text: &[u8], len: usize) -> Option<RecordHead> {
+        self.find_key(text, len, KeyKind::Suffix)
     }
 
-    #[inline]
-    fn probe(&self, hash: u64, text: &[u8], kind: KeyKind) -> Option<RecordHead> {
+    /// The record of the last `len` bytes.
+    #[inline(always)]
+    fn find_key(&self, text: &[u8], len: usize, kind: KeyKind) -> Option<RecordHead> {
+        let (few, units) = text[text.len().checked_sub(len)?..].as_rchunks();
+        let partial = word_at(text, len - few.len()) & high_bytes(few.len());
+        let mut sum = Sum::new(self.hash_key);
+        for unit in units.iter().rev() {
+            sum.add(u64::from_le_bytes(*unit));
+        }
+        let hash = finish(self.hash_key, sum.sum, partial, len, kind);
         let bucket = self.buckets.get(self.home(hash))?;
         if bucket.filter & filter_bit(hash) == 0 {
             return None;
         }
-        let wanted = kind_and_len(kind, text.len());
+        let wanted = kind_and_len(kind, len);
         let mut rest = self.records.get(bucket.offset as usize..)?;
         loop {
-            let (head, behind) = rest.split_first_chunk::<HEAD_BYTES>()?;
+            let (head, behind) = rest.split_first()?;
             let head = RecordHead(u64::from_le_bytes(*head));
-            let (own, behind) = behind.split_at_checked(head.text_len())?;
-            if head.0 & KIND_AND_LEN == wanted && own == text {
+            if head.0 & KIND_AND_LEN == wanted && is_text(behind, units, partial, few.len()) {
                 return Some(head);
             }
             if head.0 & LAST != 0 {
                 return None;
             }
-            rest = behind;
+            rest = behind.get(head.text_len().div_ceil(UNIT_BYTES)..)?;
         }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buckets.is_empty()
     }
 
     /// Whether any key is a suffix.
@@ -326,18 +343,17 @@ impl HostTable {
         self.has_suffixes
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
-    }
-
     /// All keys in bucket order. Linear: for reports, never for requests.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (Key<'_>, Payload)> {
-        let mut rest: &[u8] = &self.records;
+        let mut rest: &[Unit] = &self.records;
         core::iter::from_fn(move || {
-            let (head, behind) = rest.split_first_chunk::<HEAD_BYTES>()?;
+            let (head, behind) = rest.split_first()?;
             let head = RecordHead(u64::from_le_bytes(*head));
-            let (text, behind) = behind.split_at_checked(head.text_len())?;
+            let units = head.text_len().div_ceil(UNIT_BYTES);
+            let (padded, behind) = behind.split_at_checked(units)?;
             rest = behind;
+            let padding = UNIT_BYTES * units - head.text_len();
+            let text = padded.as_flattened().get(padding..)?;
             let kind = if head.0 & SUFFIX != 0 {
                 KeyKind::Suffix
             } else {
@@ -357,7 +373,7 @@ impl HostTable {
 
     /// Bytes on the heap, texts included.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.buckets.capacity() * size_of::<Bucket>() + self.records.capacity()
+        self.buckets.capacity() * size_of::<Bucket>() + self.records.capacity() * UNIT_BYTES
     }
 
     /// Bytes of the texts alone.
@@ -366,52 +382,103 @@ impl HostTable {
     }
 }
 
+/// The hash's sum over whole words, from the right.
+struct Sum {
+    sum: u64,
+    key: HashKey,
+}
+
+impl Sum {
+    #[inline(always)]
+    fn new(key: HashKey) -> Self {
+        Self { sum: 0, key }
+    }
+
+    /// The products do not depend on each other, so that a core multiplies for several words at
+    /// once. The rotation tells places apart, and keeps the loop over a few words from being
+    /// vectorized, which without 64-bit vector products costs 60 instructions more than it saves.
+    #[inline(always)]
+    fn add(&mut self, word: u64) {
+        let product = fold(word ^ self.key.word, self.key.multiplier);
+        self.sum = self.sum.rotate_left(23).wrapping_add(product);
+    }
+}
+
+const fn record_units(text_len: usize) -> usize {
+    1 + text_len.div_ceil(UNIT_BYTES)
+}
+
 fn is_same_key(keys: &[Key<'_>], a: (u64, u32), b: (u64, u32)) -> bool {
     let (a_key, b_key) = (&keys[a.1 as usize], &keys[b.1 as usize]);
     a.0 == b.0 && a_key.kind == b_key.kind && a_key.text == b_key.text
 }
 
-/// The eight bytes before `end`, the last of them lowest; bytes before the text are zero.
-#[inline]
-fn word_before(text: &[u8], end: usize) -> u64 {
-    match text.get(..end).and_then(|head| head.last_chunk::<8>()) {
-        Some(bytes) => u64::from_be_bytes(*bytes),
-        None => text[..end]
-            .iter()
-            .fold(0, |word, &byte| (word << 8) | u64::from(byte)),
+/// Whether a record's units, `own` and more, hold `partial` of `few` bytes and then `units`.
+#[inline(always)]
+fn is_text(own: &[Unit], units: &[Unit], partial: u64, few: usize) -> bool {
+    let Some((first, _)) = own.split_first() else {
+        return false;
+    };
+    let partial_units = usize::from(few != 0);
+    // Without such bytes the first unit is compared below, and this is no difference.
+    let differs = (partial ^ u64::from_le_bytes(*first)) & high_bytes(few);
+    let Some(own) = own.get(partial_units..partial_units + units.len()) else {
+        return false;
+    };
+    differs == 0 && own.iter().zip(units).all(|(own, unit)| own == unit)
+}
+
+/// The eight bytes that have `behind` bytes behind them, the last of them highest; zeros before the
+/// text begins.
+#[inline(always)]
+fn word_at(text: &[u8], behind: usize) -> u64 {
+    let Some(end) = text.len().checked_sub(behind) else {
+        return 0;
+    };
+    match text[..end].last_chunk() {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => word_of_few(&text[..end]),
     }
 }
 
-/// The lowest bit's place, and the other bits.
-#[inline]
-const fn lowest(bits: u8) -> (usize, u8) {
-    (bits.trailing_zeros() as usize, bits & (bits - 1))
-}
-
-#[inline]
-fn whole_word(bytes: &[u8]) -> u64 {
+/// Fewer than eight bytes, the last of them highest.
+fn word_of_few(bytes: &[u8]) -> u64 {
     bytes
-        .first_chunk()
-        .map_or(0, |bytes| u64::from_be_bytes(*bytes))
+        .iter()
+        .fold(0, |word, &byte| (word >> 8) | u64::from(byte) << 56)
 }
 
-/// The host's first `len` bytes, fewer than eight.
-#[inline]
-fn first_word(text: &[u8], start: usize, len: usize) -> u64 {
-    if len == 0 {
-        0
+#[inline(always)]
+const fn high_bytes(count: usize) -> u64 {
+    // `count` is below 8 at every call.
+    !(u64::MAX >> (8 * count))
+}
+
+#[inline(always)]
+const fn low_bits(count: usize) -> u64 {
+    if count < 64 {
+        (1 << count) - 1
     } else {
-        word_before(text, start + len) & low_bytes(len)
+        u64::MAX
     }
 }
 
-#[inline]
-const fn low_bytes(count: usize) -> u64 {
-    // `count` is below 8 at every call.
-    (1u64 << (8 * count)) - 1
+/// Bit `n` of `lengths` remains where a dot has `behind + n` bytes behind it.
+#[inline(always)]
+fn dots_at(text: &[u8], behind: usize, lengths: u64) -> u64 {
+    let mut found = 0;
+    let mut rest = lengths;
+    while rest != 0 {
+        // Only words in which some key may begin are read at all.
+        let shift = rest.trailing_zeros() & !7;
+        let word = word_at(text, behind + (shift / 8) as usize * UNIT_BYTES);
+        found |= u64::from(dots(word)) << shift;
+        rest &= !(0xff << shift);
+    }
+    found & lengths
 }
 
-/// Bit `i` says that byte `i` (from the low end) is a dot.
+/// Bit `i` says that byte `i` (from the high end, so from the right of the text) is a dot.
 #[inline]
 const fn dots(word: u64) -> u8 {
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
@@ -419,12 +486,43 @@ const fn dots(word: u64) -> u8 {
     // The exact zero-byte test: no borrow runs from one byte into the next.
     let equal = !(((differs & LOW) + LOW) | differs | LOW);
     // Gathers the eight flags; their products do not overlap, so nothing carries.
-    (((equal >> 7).wrapping_mul(0x0102_0408_1020_4080)) >> 56) as u8
+    (((equal >> 7).wrapping_mul(0x8040_2010_0804_0201)) >> 56) as u8
 }
 
-const ROLL: u64 = 0xa076_1d64_78bd_642f;
-const FINISH_WHOLE: u64 = 0xe703_7ed1_a0b4_28db;
-const FINISH_SUFFIX: u64 = 0x8ebc_6af0_9c88_c6e3;
+/// What the hash depends on beside the text; nobody outside knows it.
+#[derive(Debug, Clone, Copy, Default)]
+struct HashKey {
+    /// Mixed into every word.
+    word: u64,
+    /// The words' multiplier.
+    multiplier: u64,
+    /// Of the last multiplication.
+    last: u64,
+}
+
+impl HashKey {
+    fn from_seed(seed: u64) -> Self {
+        let part = |number: u64| fold(seed ^ number.wrapping_mul(GOLDEN), ODD);
+        Self {
+            word: part(1),
+            multiplier: part(2) | 1,
+            last: part(3) | 1,
+        }
+    }
+}
+
+/// The fractional parts of the golden ratio and of pi: odd, with as many ones as zeros.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+const ODD: u64 = 0x243f_6a88_85a3_08d3;
+
+/// A seed that depends on every key: who supplies some of the patterns, and does not know all the
+/// others, cannot choose hosts that meet in one bucket.
+fn seed_of(keys: &[Key<'_>]) -> u64 {
+    let fixed = HashKey::from_seed(keys.len() as u64);
+    keys.iter().fold(ODD, |seed, key| {
+        fold(seed ^ GOLDEN, ODD).wrapping_add(hash_of(fixed, key.kind, key.text))
+    })
+}
 
 /// 64 x 64 -> 128 bit product, halves folded: every input bit reaches every output bit.
 #[inline]
@@ -433,22 +531,16 @@ const fn fold(a: u64, b: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
-/// A word's part of the sum. Parts are independent of each other, so that a core multiplies for
-/// several words at once; the place is part of the key, so that words cannot be exchanged.
-#[inline]
-const fn roll(word: u64, behind: usize) -> u64 {
-    fold(word ^ ROLL, FINISH_SUFFIX.wrapping_add(behind as u64))
-}
-
-/// `partial` holds at most seven bytes, so its top byte is free for the length.
-#[inline]
-const fn finish(state: u64, partial: u64, len: usize, kind: KeyKind) -> u64 {
-    let key = match kind {
-        KeyKind::Whole => FINISH_WHOLE,
-        KeyKind::Suffix => FINISH_SUFFIX,
+/// Ends the sum over the words of the last `len` bytes. `partial` holds at most seven bytes, so that
+/// its low byte is free for the length.
+#[inline(always)]
+const fn finish(key: HashKey, sum: u64, partial: u64, len: usize, kind: KeyKind) -> u64 {
+    let kind = match kind {
+        KeyKind::Whole => 0,
+        KeyKind::Suffix => ODD,
     };
-    let last = fold(partial ^ (len as u64) << 56 ^ key, ROLL);
-    fold(state.wrapping_add(last), key)
+    let last = fold(partial ^ len as u64 ^ key.word, key.last);
+    fold(sum.wrapping_add(last) ^ kind, key.last ^ GOLDEN)
 }
 
 /// One of 32, from the hash's low bits: the high ones chose the bucket.
@@ -458,18 +550,13 @@ const fn filter_bit(hash: u64) -> u32 {
 }
 
 /// The hash that a lookup reaches at this key's length.
-fn hash_key(seed: u64, kind: KeyKind, text: &[u8]) -> u64 {
-    let mut state = seed;
-    let words = text.len() / 8;
-    for behind in (0..words).map(|word| 8 * word) {
-        state = state.wrapping_add(roll(word_before(text, text.len() - behind), behind));
+fn hash_of(key: HashKey, kind: KeyKind, text: &[u8]) -> u64 {
+    let mut sum = Sum::new(key);
+    let (rest, words) = text.as_rchunks::<UNIT_BYTES>();
+    for word in words.iter().rev() {
+        sum.add(u64::from_le_bytes(*word));
     }
-    finish(
-        state,
-        word_before(text, text.len() - 8 * words),
-        text.len(),
-        kind,
-    )
+    finish(key, sum.sum, word_of_few(rest), text.len(), kind)
 }
 
 #[cfg(test)]
@@ -495,23 +582,27 @@ mod tests {
     fn met(table: &HostTable, before: &str, host: &str) -> Vec<(KeyKind, usize)> {
         let text = format!("{before}{host}");
         let mut met = Vec::new();
-        let longest = table.find_suffix(text.as_bytes(), before.len(), |len, _| {
-            met.push((KeyKind::Suffix, len));
-            Some(len)
-        });
-        assert_eq!(longest, met.last().map(|(_, len)| *len));
         if table.find_whole(text.as_bytes(), before.len()).is_some() {
             met.push((KeyKind::Whole, host.len()));
         }
+        let none = table.find_suffix(text.as_bytes(), before.len(), |len, _| {
+            met.push((KeyKind::Suffix, len));
+            None::<()>
+        });
+        assert_eq!(none, None, "nothing was taken");
+        let taken = table.find_suffix(text.as_bytes(), before.len(), |len, _| Some(len));
+        let suffixes = met.iter().filter(|(kind, _)| *kind == KeyKind::Suffix);
+        let longest = suffixes.map(|(_, len)| *len).next();
+        assert_eq!(taken, longest, "the longest one is taken");
         met
     }
 
     #[test]
     fn dot_flags() {
-        assert_eq!(dots(u64::from_be_bytes(*b"a.b.c..d")), 0b0101_0110);
-        assert_eq!(dots(u64::from_be_bytes(*b"........")), 0xff);
+        assert_eq!(dots(u64::from_le_bytes(*b"a.b.c..d")), 0b0101_0110);
+        assert_eq!(dots(u64::from_le_bytes(*b"........")), 0xff);
         // 0x2f and 0xae are neighbours of the dot by one bit or one carry.
-        assert_eq!(dots(u64::from_be_bytes(*b"//\xae-.-/\xae")), 0b0000_1000);
+        assert_eq!(dots(u64::from_le_bytes(*b"//\xae-.-/\xae")), 0b0000_1000);
     }
 
     #[test]
@@ -528,9 +619,9 @@ mod tests {
             let got = |host| met(&table, before, host);
             assert_eq!(
                 got("a.example.com"),
-                [(Suffix, 3), (Suffix, 11), (Whole, 13)]
+                [(Whole, 13), (Suffix, 11), (Suffix, 3)]
             );
-            assert_eq!(got("example.com"), [(Suffix, 3), (Whole, 11)]);
+            assert_eq!(got("example.com"), [(Whole, 11), (Suffix, 3)]);
             assert_eq!(got("xexample.com"), [(Suffix, 3)]);
             assert_eq!(got("com"), []);
             assert_eq!(got(".com"), [(Suffix, 3)]);
@@ -577,10 +668,68 @@ mod tests {
         let table = table(&keys);
         let mut crowds = vec![0usize; table.buckets.len()];
         for text in &texts {
-            crowds[table.home(hash_key(table.seed, KeyKind::Whole, text.as_bytes()))] += 1;
+            crowds[table.home(hash_of(table.hash_key, KeyKind::Whole, text.as_bytes()))] += 1;
         }
         assert!(crowds.iter().max() <= Some(&BUCKET_RECORDS_MAX));
         let beyond_text = table.heap_bytes() - table.text_bytes();
-        assert_eq!(beyond_text, 16 * texts.len());
+        // Buckets, a record's head, and at most seven bytes to fill its last unit.
+        let beyond_each = BUCKETS_PER_KEY * size_of::<Bucket>() + 2 * UNIT_BYTES;
+        assert!(beyond_text < beyond_each * texts.len(), "{beyond_text}");
+    }
+
+    /// What a probe does when hash, kind and length are equal: every byte of the text decides.
+    #[test]
+    fn texts_of_equal_hashes_are_told_apart() {
+        let name = "abcdefghijklmnopqrstuvwxyz0123456789-".repeat(7);
+        for len in 1..=HOST_BYTES_MAX {
+            let text = &name.as_bytes()[..len];
+            let key = Key {
+                kind: KeyKind::Whole,
+                text,
+                payload: Some(Payload::default()),
+            };
+            let table = HostTable::build(&[key], |_| Payload::default());
+            let own = &table.records[1..];
+            let holds = |asked: &[u8]| {
+                let (few, units) = asked.as_rchunks();
+                is_text(own, units, word_of_few(few), few.len())
+            };
+            assert!(holds(text), "{len}");
+            for at in 0..len {
+                for changed in [b'.', text[at] ^ 1, text[at] ^ 0x80, 0] {
+                    let mut other = text.to_vec();
+                    other[at] = changed;
+                    assert!(!holds(&other), "{len} bytes, {changed} at {at}");
+                }
+            }
+            assert_eq!(own.len(), len.div_ceil(UNIT_BYTES), "no unit is left over");
+        }
+    }
+
+    /// Who knows one list's hash key cannot use it against a list with one more pattern.
+    #[test]
+    fn every_key_changes_the_hash_key() {
+        let seed = |texts: &[&str]| {
+            let keys: Vec<Key<'_>> = texts
+                .iter()
+                .map(|text| Key {
+                    kind: KeyKind::Whole,
+                    text: text.as_bytes(),
+                    payload: None,
+                })
+                .collect();
+            seed_of(&keys)
+        };
+        let seeds = [
+            seed(&[]),
+            seed(&["a"]),
+            seed(&["b"]),
+            seed(&["a", "b"]),
+            seed(&["b", "a"]),
+            seed(&["a", "b", "c"]),
+        ];
+        for (at, one) in seeds.iter().enumerate() {
+            assert!(!seeds[..at].contains(one), "{at}");
+        }
     }
 }

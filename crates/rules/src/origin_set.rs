@@ -96,8 +96,8 @@ pub struct OriginSet {
 impl OriginSet {
     /// Compiles patterns; their indexes are what [`OriginSet::find`] returns.
     ///
-    /// Of equal patterns the first one decides. 100,000 patterns take about 36 ms at 3.2 GHz and
-    /// 16 bytes each beside their texts; hosts with several rules take 16 bytes a rule more.
+    /// Of equal patterns the first one decides. 100,000 patterns take about 17 ms at 3.2 GHz and
+    /// 24 to 31 bytes each beside their texts; hosts with several rules take 16 bytes a rule more.
     #[must_use]
     pub fn compile(patterns: &[OriginPattern]) -> Self {
         let custom_schemes = collect_custom_schemes(patterns);
@@ -219,8 +219,8 @@ impl OriginSet {
             Some((len, self.admit(payload, scheme, port)?))
         })?;
         // Only what the wildcard covers is still a stranger's.
-        let covered = text.get(host_start..text.len() - len - 1)?;
-        (are_labels(covered) && self.is_port_written(scheme, port)).then_some(pattern)
+        let is_host = are_labels(text, host_start, text.len() - len - 1);
+        (is_host && self.is_port_written(scheme, port)).then_some(pattern)
     }
 
     /// Whether a browser writes this port.
