@@ -9,6 +9,7 @@ use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::fields::Fields;
 use crate::globals;
 use crate::overrides::apply_overrides;
+use crate::places::PlanPlaces;
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::site;
@@ -65,6 +66,8 @@ pub struct Checked {
     pub plan: Option<Plan>,
     /// Everything found, in the order of the text; the configuration before the files it names.
     pub diagnostics: Vec<Diagnostic>,
+    /// Where the parts of the plan are written.
+    pub places: PlanPlaces,
 }
 
 impl Checked {
@@ -127,9 +130,11 @@ pub fn check_with(
     let mut report = Report::default();
     let plan = read(file_name, text, overrides, files, &mut report);
     let plan = plan.filter(|_| !report.has_errors());
+    let (diagnostics, places) = report.finish();
     Checked {
         plan,
-        diagnostics: report.finish(),
+        diagnostics,
+        places,
     }
 }
 

@@ -1,5 +1,7 @@
 //! `[site.cors]`: from keys to policies, and from what the rules find to where it is written.
 
+use std::sync::Arc;
+
 use corsair_rules::{
     CorsPolicies, CorsPolicySpec, Dialect, Lint, PatternNote, PolicyPlace, PolicyProblem,
     ResourcePolicy, UpstreamMode,
@@ -8,8 +10,25 @@ use corsair_rules::{
 use crate::diagnostic::Code;
 use crate::fields::Fields;
 use crate::origin_list::{OriginLists, pattern_remedy};
+use crate::places::PolicyPlaces;
 use crate::report::Report;
 use crate::source_map::Span;
+
+/// The compiled policies of a site or route, and where each is written.
+#[derive(Debug, Clone)]
+pub(crate) struct LocatedPolicies {
+    pub(crate) policies: Arc<CorsPolicies>,
+    pub(crate) places: Arc<[PolicyPlaces]>,
+}
+
+impl LocatedPolicies {
+    pub(crate) fn none() -> Self {
+        Self {
+            policies: Arc::new(CorsPolicies::none()),
+            places: Arc::new([]),
+        }
+    }
+}
 
 /// Where the parts of a policy are written.
 pub(crate) struct Places {
@@ -66,7 +85,7 @@ pub(crate) fn read_policies(
     sections: &[Fields<'_>],
     lists: &mut OriginLists<'_>,
     report: &mut Report,
-) -> CorsPolicies {
+) -> LocatedPolicies {
     let mut specs = Vec::with_capacity(sections.len());
     let mut places = Vec::with_capacity(sections.len());
     for fields in sections {
@@ -74,28 +93,36 @@ pub(crate) fn read_policies(
         specs.push(spec);
         places.push(place);
     }
-    compile(specs, &places, report)
+    compile(specs, places, report)
 }
 
 /// Compiles policies and tells what was found at the places given; with an error there are none.
 pub(crate) fn compile(
     specs: Vec<CorsPolicySpec>,
-    places: &[Places],
+    places: Vec<Places>,
     report: &mut Report,
-) -> CorsPolicies {
-    match CorsPolicies::compile(specs) {
+) -> LocatedPolicies {
+    let policies = match CorsPolicies::compile(specs) {
         Ok(mut policies) => {
             for problem in policies.take_warnings() {
-                tell(&problem, places, report);
+                tell(&problem, &places, report);
             }
             policies
         }
         Err(problems) => {
             for problem in &problems {
-                tell(problem, places, report);
+                tell(problem, &places, report);
             }
             CorsPolicies::none()
         }
+    };
+    let written = places.into_iter().map(|place| PolicyPlaces {
+        at: place.at,
+        origins: place.origins,
+    });
+    LocatedPolicies {
+        policies: Arc::new(policies),
+        places: written.collect(),
     }
 }
 

@@ -10,7 +10,7 @@ use corsair_rules::{
     OpPlace, OpProblem, SeedForm, SeedOpSpec, SeedSibling, fold_seed_siblings, read_seed_form,
 };
 
-use crate::cors::{self, Places};
+use crate::cors::{self, LocatedPolicies, Places};
 use crate::diagnostic::Code;
 use crate::fields::Fields;
 use crate::report::Report;
@@ -22,7 +22,8 @@ pub(crate) struct LocatedPolicy {
     pub(crate) policy: Arc<HeaderPolicy>,
     /// What `validate_origin` made of some operations.
     pub(crate) validated: Option<Validated>,
-    names: Vec<Span>,
+    /// Where each operation's name is written.
+    pub(crate) names: Arc<[Span]>,
     /// By position in the policy: what stands beside a validated operation and belongs to it.
     siblings: Vec<bool>,
 }
@@ -30,7 +31,7 @@ pub(crate) struct LocatedPolicy {
 /// The CORS policies that operations with `validate_origin` are.
 #[derive(Debug)]
 pub(crate) struct Validated {
-    pub(crate) cors: Arc<CorsPolicies>,
+    pub(crate) cors: LocatedPolicies,
     /// Where the first one is switched on.
     pub(crate) at: Span,
 }
@@ -40,7 +41,7 @@ impl LocatedPolicy {
         Self {
             policy: Arc::new(HeaderPolicy::none()),
             validated: None,
-            names: Vec::new(),
+            names: Arc::new([]),
             siblings: Vec::new(),
         }
     }
@@ -186,7 +187,7 @@ fn compile_validated(
         });
         specs.push(spec);
     }
-    let cors = Arc::new(cors::compile(specs, &places, report));
+    let cors = cors::compile(specs, places, report);
     Some(Validated { cors, at })
 }
 

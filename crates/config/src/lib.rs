@@ -11,6 +11,7 @@ mod admission;
 mod check;
 mod cors;
 mod diagnostic;
+pub mod explain;
 mod fields;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -19,6 +20,7 @@ mod header_operations;
 mod lifetimes;
 mod origin_list;
 mod overrides;
+mod places;
 mod plan;
 mod quantity;
 mod reference;
@@ -34,9 +36,12 @@ mod tree;
 mod upstream;
 
 pub use admission::{Expectation, RequestBody, admit};
+pub use corsair_cache::UnixMillis;
+
 pub use check::{CONFIG_BYTES_MAX, Checked, FileError, FileSource, NoFiles, check, check_with};
 pub use diagnostic::{Code, Diagnostic, Severity, Snippet};
 pub use origin_list::ORIGINS_FILE_BYTES_MAX;
+pub use places::PlanPlaces;
 pub use plan::{
     AdminPlan, CacheBudget, Driver, HostMode, Limits, ListenerPlan, NODE_NAME_BYTES_MAX, NodePlan,
     Plan, RoutePlan, Scheme, SitePlan, UpstreamPlan,

@@ -166,6 +166,20 @@ pub struct RoutePlan {
     pub headers: Arc<HeaderPolicy>,
 }
 
+impl Plan {
+    /// The `Vary` line of a refusal whose route is not known: that of whatever resource was meant. Empty
+    /// when no policy of the plan depends on `Origin`.
+    #[must_use]
+    pub fn vary_of_refusals(&self) -> &'static str {
+        let mut routes = self.site_plans.iter().flat_map(|site| &site.route_plans);
+        if routes.any(|route| route.cors.varies()) {
+            "Vary: Origin\r\n"
+        } else {
+            ""
+        }
+    }
+}
+
 impl RoutePlan {
     /// Whether `Origin` in an upstream's `Vary` selects among stored responses: not where the node
     /// writes the CORS lines itself, because then one body serves all origins.

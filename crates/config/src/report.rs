@@ -8,6 +8,7 @@ use std::sync::Arc;
 use corsair_rules::Lint;
 
 use crate::diagnostic::{Code, Diagnostic, Severity, Snippet};
+use crate::places::{PlanPlaces, RoutePlaces};
 use crate::source_map::{SourceMap, Span};
 
 /// Most errors listed; a file with more is no configuration, and the last one says how many more.
@@ -39,6 +40,7 @@ enum Kind {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     texts: SourceMap,
+    routes: Vec<RoutePlaces>,
     problems: Vec<Problem>,
     errors: usize,
     warnings: usize,
@@ -140,8 +142,22 @@ impl Report {
         format!("{}:{}", place.file, place.line)
     }
 
-    /// The diagnostics in the order of their places.
-    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+    /// Keeps where the routes are written, in the order of their ids.
+    pub(crate) fn keep_places(&mut self, routes: Vec<RoutePlaces>) {
+        self.routes = routes;
+    }
+
+    /// The diagnostics in the order of their places, and the places of what was read.
+    pub(crate) fn finish(mut self) -> (Vec<Diagnostic>, PlanPlaces) {
+        let diagnostics = self.diagnostics();
+        let places = PlanPlaces {
+            texts: self.texts,
+            routes: self.routes,
+        };
+        (diagnostics, places)
+    }
+
+    fn diagnostics(&mut self) -> Vec<Diagnostic> {
         self.problems
             .sort_by_key(|problem| (problem.at, problem.kind != Kind::Syntax));
         // A list file that two policies name is wrong once.

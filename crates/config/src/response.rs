@@ -14,7 +14,9 @@ use corsair_http1::{
     BodyLength, FieldRef, FieldSection, KnownField, KnownSet, Nominated, Persistence, Request,
     Response, Version, decimal, format_date, status_line,
 };
-use corsair_rules::{CorsOutcome, EditContext, PreflightAnswer, RequestOrigin, merge_vary};
+use corsair_rules::{
+    CorsOutcome, EditContext, OpTrace, PreflightAnswer, RequestOrigin, merge_vary,
+};
 
 use crate::plan::RoutePlan;
 
@@ -114,10 +116,7 @@ impl HeadContext<'_> {
     ) {
         let vary = self.route.cors.vary_contribution(content_type);
         let owned = vary.owned_fields();
-        let is_owned = |line: FieldRef<'_>| line.known.is_some_and(|known| owned.contains(known));
-        if !owned.is_empty() {
-            section.retain(|line| !is_owned(line));
-        }
+        drop_owned(owned, section);
         let takes_over = owned.contains(KnownField::AccessControlAllowOrigin);
         if !self.route.headers.is_none() {
             self.with_edit_context(status, outcome, |context| {
@@ -132,6 +131,21 @@ impl HeadContext<'_> {
         merge_vary(stored, vary.existing_origin(), vary.names(), out);
         section.remove(KnownField::Vary);
         section.render(out);
+    }
+
+    /// What each header operation does to such a response, on `section`, the fields as they came.
+    pub fn trace_operations(
+        &self,
+        status: u16,
+        content_type: Option<&[u8]>,
+        outcome: Outcome,
+        section: &mut FieldSection,
+    ) -> Vec<OpTrace> {
+        let vary = self.route.cors.vary_contribution(content_type);
+        drop_owned(vary.owned_fields(), section);
+        self.with_edit_context(status, outcome, |context| {
+            self.route.headers.trace(section, context)
+        })
     }
 
     /// What header operations may look at, for a response of this status and outcome.
@@ -263,6 +277,14 @@ impl HeadContext<'_> {
         }
         OutFraming::Length(own.length).write(out);
         self.tail(None, None, &own.cache_status, out)
+    }
+}
+
+/// The fields that the policy writes in the upstream's place.
+fn drop_owned(owned: KnownSet, section: &mut FieldSection) {
+    let is_owned = |line: FieldRef<'_>| line.known.is_some_and(|known| owned.contains(known));
+    if !owned.is_empty() {
+        section.retain(|line| !is_owned(line));
     }
 }
 

@@ -9,17 +9,18 @@ use std::sync::Arc;
 use corsair_cache::CachePolicy;
 use corsair_http1::is_token;
 use corsair_rules::{
-    CorsPolicies, HostPattern, HostPatternError, Lint, MethodSet, PathPattern, PathPatternError,
-    RouteTable, SiteTable,
+    HostPattern, HostPatternError, Lint, MethodSet, PathPattern, PathPatternError, RouteTable,
+    SiteTable,
 };
 
 use crate::check::FileSource;
-use crate::cors;
+use crate::cors::{self, LocatedPolicies};
 use crate::diagnostic::Code;
 use crate::fields::{Fields, Located};
 use crate::header_operations::{LocatedPolicy, read_header_policy};
 use crate::lifetimes::{default_policy, read_cache_policy};
 use crate::origin_list::OriginLists;
+use crate::places::RoutePlaces;
 use crate::plan::{CacheBudget, RoutePlan, SitePlan};
 use crate::report::{Report, clip};
 use crate::source_map::Span;
@@ -31,6 +32,8 @@ struct Surroundings<'s> {
     upstreams: &'s mut Upstreams,
     lists: OriginLists<'s>,
     next_id: u32,
+    /// By id.
+    places: Vec<RoutePlaces>,
 }
 
 impl Surroundings<'_> {
@@ -46,9 +49,9 @@ struct Inherited {
     upstream: Option<usize>,
     cache: CachePolicy,
     /// What `cors` says.
-    listed: Arc<CorsPolicies>,
+    listed: LocatedPolicies,
     /// What counts: that, or what header operations with `validate_origin` say.
-    cors: Arc<CorsPolicies>,
+    cors: LocatedPolicies,
     headers: Arc<LocatedPolicy>,
 }
 
@@ -66,6 +69,7 @@ pub(crate) fn read_sites(
         upstreams,
         lists,
         next_id: 0,
+        places: Vec::new(),
     };
     let mut claimed: HashMap<HostPattern, Span> = HashMap::new();
     let mut patterns = Vec::new();
@@ -89,6 +93,7 @@ pub(crate) fn read_sites(
         }
         plans.push(read_site(fields, &mut around, report));
     }
+    report.keep_places(around.places);
     Some((SiteTable::build(patterns).ok()?, plans))
 }
 
@@ -157,12 +162,12 @@ fn read_site(fields: &Fields<'_>, around: &mut Surroundings<'_>, report: &mut Re
     let own = Inherited {
         upstream: None,
         cache: default_policy(around.budget),
-        listed: Arc::new(CorsPolicies::none()),
-        cors: Arc::new(CorsPolicies::none()),
+        listed: LocatedPolicies::none(),
+        cors: LocatedPolicies::none(),
         headers: Arc::new(LocatedPolicy::none()),
     };
     let own = read_settings(fields, &own, around, report);
-    let mut route_plans = vec![plan_of(&own, around)];
+    let mut route_plans = vec![plan_of(&own, (fields, None), around)];
     let mut rows = Vec::new();
     let routes = fields.sections("route").unwrap_or_default();
     for route in routes {
@@ -171,7 +176,8 @@ fn read_site(fields: &Fields<'_>, around: &mut Surroundings<'_>, report: &mut Re
         if let Some(path) = read_path(route, report) {
             rows.push((path, methods, route_plans.len()));
         }
-        route_plans.push(plan_of(&settings, around));
+        let path = route.text("path").map(|path| path.value.to_owned());
+        route_plans.push(plan_of(&settings, (route, path), around));
     }
     let table = RouteTable::build(rows);
     for number in table.unreachable() {
@@ -210,7 +216,7 @@ fn read_settings(
     };
     let own_list = fields
         .sections("cors")
-        .map(|policies| Arc::new(cors::read_policies(policies, &mut around.lists, report)));
+        .map(|policies| cors::read_policies(policies, &mut around.lists, report));
     let own_headers = fields
         .sections("header")
         .map(|operations| Arc::new(read_header_policy(operations, report)));
@@ -224,20 +230,18 @@ fn read_settings(
         let remedy = "keep one of the two; `cors` takes the same origins";
         report.add(Code::TwoAudiences, validated.at, message, remedy);
     }
-    let listed = own_list
-        .clone()
-        .unwrap_or_else(|| Arc::clone(&inherited.listed));
+    let listed = own_list.clone().unwrap_or_else(|| inherited.listed.clone());
     // The nearest word counts: operations of a route are in place of the site's with what they
     // validate, and a list of its own is in place of either. Both together were told above.
     let cors = match (own_list, own_validated, &own_headers) {
-        (Some(own), Some(validated), _) if own.is_none() => Arc::clone(&validated.cors),
+        (Some(own), Some(validated), _) if own.policies.is_none() => validated.cors.clone(),
         (Some(own), _, _) => own,
-        (None, Some(validated), _) => Arc::clone(&validated.cors),
-        (None, None, Some(_)) => Arc::clone(&listed),
-        (None, None, None) => Arc::clone(&inherited.cors),
+        (None, Some(validated), _) => validated.cors.clone(),
+        (None, None, Some(_)) => listed.clone(),
+        (None, None, None) => inherited.cors.clone(),
     };
     let headers = own_headers.unwrap_or_else(|| Arc::clone(&inherited.headers));
-    headers.compare_with(&cors, report);
+    headers.compare_with(&cors.policies, report);
     Inherited {
         upstream,
         cache,
@@ -247,13 +251,23 @@ fn read_settings(
     }
 }
 
-fn plan_of(settings: &Inherited, around: &mut Surroundings<'_>) -> RoutePlan {
+fn plan_of(
+    settings: &Inherited,
+    (fields, path): (&Fields<'_>, Option<String>),
+    around: &mut Surroundings<'_>,
+) -> RoutePlan {
+    around.places.push(RoutePlaces {
+        at: fields.at,
+        path,
+        policies: Arc::clone(&settings.cors.places),
+        operations: Arc::clone(&settings.headers.names),
+    });
     RoutePlan {
         id: around.take_id(),
         // Without one there is an error, and no plan.
         upstream: settings.upstream.unwrap_or(0),
         cache: settings.cache.clone(),
-        cors: Arc::clone(&settings.cors),
+        cors: Arc::clone(&settings.cors.policies),
         headers: Arc::clone(&settings.headers.policy),
     }
 }

@@ -40,6 +40,18 @@ Exit codes:
   1  warnings, with --deny warnings
   2  errors, or wrong usage";
 
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  corsair explain -c node.toml http://cdn.example.com/a.woff2 -H 'Origin: https://app.example.com'
+  corsair explain -c node.toml -X PUT http://cdn.example.com/api -H 'Origin: https://a.example' \\
+      -H 'Content-Type: application/json'
+  corsair explain -c node.toml http://cdn.example.com/a.woff2 -H 'Origin: https://a.example' \\
+      --response-header 'Content-Type: font/woff2' --format json | jq .browser
+
+Exit codes:
+  0  answered, whatever the answer
+  2  the configuration has errors, or wrong usage";
+
 /// A caching HTTP edge node that decides CORS and response headers at the moment of serving.
 #[derive(Debug, Parser)]
 #[command(name = "corsair", version = VERSION, after_help = EXAMPLES)]
@@ -60,6 +72,9 @@ pub(crate) enum Command {
     /// Parse, compile and lint configurations: every problem at once, with its place and remedy.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArguments),
+    /// Dry-run one request: which rules apply, what leaves, what a browser makes of it, and why.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArguments),
 }
 
 #[derive(Debug, Args)]
@@ -85,7 +100,35 @@ pub(crate) struct CheckArguments {
     pub(crate) deny: Option<Deny>,
 }
 
-/// How diagnostics are written.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// The configuration.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Change one value, as for `run`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// The request's method.
+    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
+    pub(crate) method: String,
+    /// The whole URL that is asked for.
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// A header line of the request; may be repeated.
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub(crate) header: Vec<String>,
+    /// What the upstream is taken to answer.
+    #[arg(long, value_name = "STATUS", default_value_t = 200)]
+    pub(crate) response_status: u16,
+    /// A header line of the upstream's answer; may be repeated.
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub(crate) response_header: Vec<String>,
+    /// How to write the answer.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+/// How answers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people.
@@ -113,6 +156,10 @@ mod tests {
             None => format!("implied run {:?} {:?}", cli.run.config, cli.run.set),
             Some(Command::Run(a)) => format!("run {:?} {:?}", a.config, a.set),
             Some(Command::Check(a)) => format!("check {:?} {:?} {:?}", a.files, a.format, a.deny),
+            Some(Command::Explain(a)) => format!(
+                "explain {:?} {} {} {:?} {} {:?}",
+                a.config, a.method, a.url, a.header, a.response_status, a.response_header
+            ),
         });
         assert_eq!(
             got.as_deref().map_err(clap::Error::kind),
@@ -138,6 +185,19 @@ mod tests {
             "corsair check a --format json --deny warnings",
             Ok("check [\"a\"] Json Some(Warnings)"),
         );
+        check(
+            "corsair explain -c x http://a/",
+            Ok("explain \"x\" GET http://a/ [] 200 []"),
+        );
+        check(
+            "corsair explain -c x -X PUT http://a/ -H A:b --response-status 404 \
+             --response-header C:d",
+            Ok("explain \"x\" PUT http://a/ [\"A:b\"] 404 [\"C:d\"]"),
+        );
+        check(
+            "corsair explain http://a/",
+            Err(ErrorKind::MissingRequiredArgument),
+        );
         check("corsair check", Err(ErrorKind::MissingRequiredArgument));
         check("corsair check a --format xml", Err(ErrorKind::InvalidValue));
         check(
@@ -160,7 +220,7 @@ mod tests {
             root.get_subcommands_mut()
                 .map(|sub| sub.render_help().to_string()),
         );
-        assert_eq!(texts.len(), 3);
+        assert_eq!(texts.len(), 4);
         for text in texts {
             assert!(text.contains("Examples:\n  corsair "), "{text}");
             assert!(

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use corsair_config::{
-    CONFIG_BYTES_MAX, Checked, Code, Diagnostic, FileError, FileSource, check_with,
+    CONFIG_BYTES_MAX, Checked, Code, Diagnostic, FileError, FileSource, PlanPlaces, check_with,
 };
 
 use crate::demo;
@@ -49,6 +49,7 @@ impl ConfigSource {
                     Err(error) => Checked {
                         plan: None,
                         diagnostics: vec![unreadable(name, &error)],
+                        places: PlanPlaces::default(),
                     },
                 }
             }

@@ -8,6 +8,7 @@ mod check;
 mod cli;
 mod config_source;
 mod demo;
+mod explain;
 mod internal_errors;
 mod open_files;
 mod run;
@@ -33,5 +34,6 @@ fn main() -> ExitCode {
         None => run::run(cli.run),
         Some(Command::Run(arguments)) => run::run(arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Explain(arguments)) => explain::run(&arguments),
     }
 }

@@ -38,6 +38,22 @@ pub enum HeaderOp {
     Replace,
 }
 
+impl HeaderOp {
+    /// The verb as it is written in a configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::Add => "add",
+            Self::Append => "append",
+            Self::Merge => "merge",
+            Self::Default => "default",
+            Self::Remove => "remove",
+            Self::Replace => "replace",
+        }
+    }
+}
+
 /// One `[[site.header]]` as plain values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderOpSpec {

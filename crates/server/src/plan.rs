@@ -59,12 +59,7 @@ impl LivePlan {
         let pseudonym = via_pseudonym(&plan.node.name);
         let watched_before = before.map(|before| (&*before.plan, &before.cors_watch));
         let cors_watch = CorsWatch::new(&plan, workers, watched_before);
-        let mut routes = plan.site_plans.iter().flat_map(|site| &site.route_plans);
-        let vary_of_refusals = if routes.any(|route| route.cors.varies()) {
-            "Vary: Origin\r\n"
-        } else {
-            ""
-        };
+        let vary_of_refusals = plan.vary_of_refusals();
         Self {
             plan,
             generation,

@@ -1,0 +1,550 @@
+//! What `explain` tells: a table of situations with lines that must stand in the answer, the questions
+//! that cannot be asked, and the JSON document's shape.
+
+use corsair_config::explain::browser::{Credentials, SeenHead, cors_check, preflight_check};
+use corsair_config::explain::{Explanation, Question, QuestionError, explain};
+use corsair_config::{Checked, NoFiles, check};
+
+const TEXT: &str = r#"[node]
+name = "edge-1"
+[[listener]]
+address = "127.0.0.1:8080"
+[[upstream]]
+name = "bucket"
+servers = ["http://127.0.0.1:9000"]
+[[site]]
+hosts = ["cdn.example.com"]
+upstream = "bucket"
+[site.cache]
+ttl = "1h"
+[site.cors]
+origins = [
+  "https://app.example.com",
+  "https://*.example.org",
+  "http://localhost:3000",
+]
+expose = ["ETag"]
+max_age = "1h"
+[[site.header]]
+op = "set"
+name = "X-Frame-Options"
+value = "DENY"
+when = { content_type = ["text/html"] }
+[[site.header]]
+op = "remove"
+name = "x-amz-*"
+[[site.route]]
+path = "/api/**"
+cors = { origins = ["https://app.example.com"], credentials = true, methods = ["GET", "PUT"], request_headers = ["content-type", "*"] }
+[[site.route]]
+path = "/open/**"
+cors = { origins = ["*"] }
+[[site]]
+hosts = ["plain.example.com"]
+upstream = "bucket"
+"#;
+
+fn checked() -> Checked {
+    let checked = check("edge.toml", TEXT, &NoFiles);
+    assert!(checked.plan.is_some(), "{:?}", checked.diagnostics);
+    checked
+}
+
+/// A question written as one line: `METHOD URL | Name: value | < Name: value | < 404`; what stands
+/// behind `<` is the upstream's.
+fn ask(text: &str) -> Result<Explanation, QuestionError> {
+    let mut parts = text.split(" | ");
+    let (method, url) = parts
+        .next()
+        .and_then(|part| part.split_once(' '))
+        .expect("a request");
+    let mut question = Question::get(url);
+    question.method = method.to_owned();
+    let line = |text: &str| {
+        let (name, value) = text.split_once(": ").expect("a header line");
+        (name.to_owned(), value.to_owned())
+    };
+    for part in parts {
+        match part
+            .strip_prefix("< ")
+            .map(|answer| (answer.parse::<u16>(), answer))
+        {
+            Some((Ok(status), _)) => question.upstream.status = status,
+            Some((Err(_), header)) => question.upstream.headers.push(line(header)),
+            None => question.headers.push(line(part)),
+        }
+    }
+    let checked = checked();
+    let plan = checked.plan.as_ref().expect("a plan");
+    explain(plan, Some(&checked.places), &question)
+}
+
+/// Every one of `expected`, lines without their blanks at both ends, stands in the answer; a line that
+/// begins with `!` does not.
+fn check_told(text: &str, expected: &[&str]) {
+    let told = ask(text).expect("a good question").to_string();
+    // Sentences are broken at blanks; a reader does not mind where.
+    let all = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    for wanted in expected {
+        let found = |wanted: &str| all.contains(wanted);
+        match wanted.strip_prefix('!') {
+            Some(absent) => assert!(!found(absent), "{text}: {absent:?} stands in\n{told}"),
+            None => assert!(found(wanted), "{text}: no {wanted:?} in\n{told}"),
+        }
+    }
+    assert!(
+        told.lines().all(|line| line.chars().count() <= 100),
+        "{told}"
+    );
+    assert!(told.lines().all(|line| line.trim_end() == line), "{told:?}");
+}
+
+const FONT: &str = "GET http://cdn.example.com/a.woff2";
+
+fn font(rest: &str) -> String {
+    format!("{FONT} | Origin: {rest}")
+}
+
+#[test]
+fn origins() {
+    let both_blocked = [
+        "browser without credentials blocked: no Access-Control-Allow-Origin (Fetch §4.10 step 2)",
+        "with credentials blocked: no Access-Control-Allow-Origin (Fetch §4.10 step 2)",
+        "!HTTP/1.1 200 OK Access",
+        "Vary: Origin",
+    ];
+    let granted = [
+        "cors granted (granted)",
+        "rule https://app.example.com edge.toml:15",
+        "Access-Control-Allow-Origin: https://app.example.com",
+        "Access-Control-Expose-Headers: ETag",
+        "browser without credentials allowed: the page may read the response",
+        "with credentials blocked: no Access-Control-Allow-Credentials: true (Fetch §4.10 step 8)",
+    ];
+    check_told(&font("https://app.example.com"), &granted);
+    let suffix = ["rule https://*.example.org edge.toml:16", "cors granted"];
+    check_told(&font("https://a.b.example.org"), &suffix);
+    let refusals: [(&str, &[&str]); 9] = [
+        (
+            "https://example.org",
+            &[
+                "nearest https://*.example.org edge.toml:16",
+                "the apex is not covered by `*.`; list it as well",
+            ],
+        ),
+        (
+            "http://app.example.com",
+            &[
+                "nearest https://app.example.com edge.toml:15",
+                "the scheme differs: `http` is not listed",
+            ],
+        ),
+        (
+            "http://localhost:8080",
+            &["port 8080 is not listed", "edge.toml:17"],
+        ),
+        (
+            "https://x.app.example.com",
+            &["names below are not covered"],
+        ),
+        (
+            "https://evilexample.org",
+            &["the host ends alike, but `*.` covers whole labels"],
+        ),
+        (
+            "https://App.Example.com",
+            &[
+                "not as browsers send it: the host has an upper-case letter",
+                "would allow `https://app.example.com`",
+            ],
+        ),
+        (
+            "https://app.example.com/",
+            &["there is a path", "would allow `https://app.example.com`"],
+        ),
+        (
+            "null",
+            &["not as browsers send it: `null` is an opaque origin"],
+        ),
+        (
+            "https://stranger.test",
+            &["no pattern allows the origin", "!nearest"],
+        ),
+    ];
+    for (origin, lines) in refusals {
+        check_told(&font(origin), lines);
+        check_told(&font(origin), &both_blocked);
+        check_told(&font(origin), &["cors not granted (refused-origin)"]);
+    }
+    let two = format!("{FONT} | Origin: https://app.example.com | Origin: https://app.example.com");
+    check_told(
+        &two,
+        &["refused-several", "no browser sends several Origin lines"],
+    );
+    check_told(
+        FONT,
+        &[
+            "not a CORS request (no-origin)",
+            "browser no Origin: add -H",
+        ],
+    );
+    let own = "GET http://cdn.example.com/a | Origin: http://cdn.example.com";
+    check_told(
+        own,
+        &["browser same origin as the URL: no CORS check is made"],
+    );
+}
+
+#[test]
+fn preflights_and_what_needs_one() {
+    let put = "PUT http://cdn.example.com/api/x | Origin: https://app.example.com";
+    check_told(
+        put,
+        &[
+            "preflight a browser asks first, because of method PUT",
+            "answered by the node: granted (granted)",
+            "Access-Control-Allow-Methods: GET, PUT",
+            "with credentials allowed: the page may read the response",
+            "not stored (method)",
+        ],
+    );
+    check_told(
+        &format!("{put} | Authorization: Bearer x"),
+        &[
+            "because of method PUT, header authorization",
+            "answered by the node: refused (refused-headers)",
+            "not in `request_headers`: authorization",
+            "PUT is not sent: no Access-Control-Allow-Origin",
+        ],
+    );
+    check_told(
+        &put.replace("PUT http", "PATCH http"),
+        &[
+            "method PATCH is not in `methods` (GET, PUT, HEAD)",
+            "PATCH is not sent",
+        ],
+    );
+    let preflight = "OPTIONS http://cdn.example.com/api/x | Origin: https://app.example.com";
+    let asks = format!("{preflight} | Access-Control-Request-Method: PUT");
+    check_told(
+        &asks,
+        &[
+            "cors preflight granted (granted)",
+            "HTTP/1.1 204 No Content",
+            "allowed: the PUT request goes out",
+            "!cache key",
+        ],
+    );
+    check_told(
+        &format!("{asks} | Access-Control-Request-Headers: x-any"),
+        &[
+            "Access-Control-Allow-Headers: x-any",
+            "with credentials allowed: the PUT request goes out",
+        ],
+    );
+    let comma = format!("{asks} | Access-Control-Request-Headers: a b");
+    check_told(&comma, &["preflight refused (refused-malformed)"]);
+    check_told(preflight, &["not stored (method)", "fwd=method"]);
+    let upstream = "PUT http://plain.example.com/x | Origin: https://a.test | < 405";
+    check_told(
+        upstream,
+        &[
+            "answered by the upstream",
+            "no policy: the upstream's own CORS passes through",
+        ],
+    );
+}
+
+#[test]
+fn routes_headers_and_the_cache() {
+    check_told(
+        &font("https://app.example.com | < Content-Type: text/html | < x-amz-id: 7"),
+        &[
+            "route the site's own settings edge.toml:8",
+            "1. set X-Frame-Options edge.toml:23",
+            "+ X-Frame-Options: DENY",
+            "- x-amz-id: 7",
+            "X-Frame-Options: DENY",
+            "!x-amz-id: 7 HTTP",
+            "cache key http://cdn.example.com/a.woff2",
+            "stored, fresh for 3600 s",
+            "one stored response for every request of this key",
+            "Cache-Status: edge-1; fwd=uri-miss; fwd-status=200; stored",
+            "readable Content-Type",
+        ],
+    );
+    check_told(
+        &font("https://app.example.com | < Content-Type: font/woff2"),
+        &[
+            "not applied: font/woff2 is not covered by `when.content_type`",
+            "not applied: there is nothing to change",
+        ],
+    );
+    check_told(
+        "GET http://cdn.example.com/open/a | Origin: null",
+        &[
+            "route /open/** edge.toml:32",
+            "`*` for every request",
+            "Access-Control-Allow-Origin: *",
+            "without credentials allowed",
+            "with credentials blocked: `Access-Control-Allow-Origin: *` never counts",
+            "!Vary: Origin",
+        ],
+    );
+    check_told(
+        "GET http://cdn.example.com/a | < Cache-Control: private",
+        &["not stored (private)", "detail=private"],
+    );
+    check_told(
+        "GET http://cdn.example.com/a | < Vary: Accept-Encoding, Origin",
+        &["one stored response for each value of Accept-Encoding"],
+    );
+    check_told(
+        "GET http://cdn.example.com/a | If-None-Match: \"x\" | < ETag: \"x\"",
+        &["HTTP/1.1 304 Not Modified"],
+    );
+    let range =
+        "GET http://cdn.example.com/a | Range: bytes=0-1 | < Content-Length: 9 | < ETag: \"x\"";
+    check_told(
+        range,
+        &["HTTP/1.1 206 Partial Content", "Content-Range: bytes 0-1/9"],
+    );
+    check_told(
+        "HEAD http://cdn.example.com/a | < Content-Length: 9",
+        &["Content-Length: 9"],
+    );
+    check_told(
+        "GET http://cdn.example.com/a | < 503",
+        &["HTTP/1.1 503", "detail=upstream-error"],
+    );
+}
+
+#[test]
+fn what_the_node_refuses_itself() {
+    check_told(
+        "GET http://other.example/ | Origin: https://app.example.com",
+        &[
+            "refused 421: no site has this host",
+            "HTTP/1.1 421 Misdirected Request",
+            "!cors",
+            "blocked: no Access-Control-Allow-Origin",
+        ],
+    );
+    check_told(
+        "TRACE http://cdn.example.com/ | Origin: https://app.example.com",
+        &["refused 501: method not served", "no page can send TRACE"],
+    );
+    check_told(
+        "GET http://cdn.example.com/../../a",
+        &["refused 400: path leaves the root"],
+    );
+    check_told("GET http://cdn.example.com/%zz", &["refused 400"]);
+    check_told(
+        "GET http://cdn.example.com/ | Transfer-Encoding: chunked | Content-Length: 3",
+        &["refused 400"],
+    );
+}
+
+#[test]
+fn questions_that_cannot_be_asked() {
+    let rows = [
+        (
+            "GET cdn.example.com/a",
+            "it begins with http:// or https://",
+        ),
+        ("GET http:///a", "it has no host"),
+        ("GET http://u:p@cdn.example.com/", "it has user information"),
+        ("GET http://cdn.example.com/a b", "percent-encoded"),
+        ("GET http://cdn.example.com/a\u{1b}[2J", "\\u{1b}"),
+        ("G(T http://cdn.example.com/", "no method"),
+        ("GET http://cdn.example.com/ | Ori gin: x", "a header name"),
+        (
+            "GET http://cdn.example.com/ | Origin: https://a\0",
+            "control character \\u{0}",
+        ),
+        (
+            "GET http://cdn.example.com/ | Origin: a\r\nX: y",
+            "control character \\r",
+        ),
+        ("GET http://cdn.example.com/ | < 99", "no status"),
+        (
+            "GET http://cdn.example.com/ | < X: a\nb",
+            "control character \\n",
+        ),
+    ];
+    for (text, wanted) in rows {
+        let told = ask(text).expect_err(text).to_string();
+        assert!(told.contains(wanted), "{text:?}: {told}");
+        assert!(!told.chars().any(char::is_control), "{told:?}");
+    }
+}
+
+#[test]
+fn json_has_the_documented_names() {
+    let told = ask(&font("https://example.org")).expect("a good question");
+    let json = serde_json::to_value(&told).expect("plain values");
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["cors"]["outcome"], "refused-origin");
+    let near = &json["cors"]["policies"][0]["nearest"][0];
+    assert_eq!(near["place"], "edge.toml:16");
+    assert_eq!(near["pattern"], "https://*.example.org");
+    assert_eq!(json["browser"][0]["allowed"], false);
+    assert_eq!(json["cache"]["key"], "http://cdn.example.com/a.woff2");
+    assert_eq!(json["response"]["status"], 200);
+}
+
+/// Rows of the Fetch standard's own algorithms: the head, the mode, whether the check passes.
+#[test]
+fn the_browser_by_the_standard() {
+    use Credentials::{With, Without};
+    let origin = "https://a.test";
+    let rows: [(&str, Credentials, bool); 13] = [
+        ("", Without, false),
+        ("Access-Control-Allow-Origin: *", Without, true),
+        ("Access-Control-Allow-Origin: *", With, false),
+        ("Access-Control-Allow-Origin: https://a.test", Without, true),
+        ("Access-Control-Allow-Origin: https://a.test", With, false),
+        (
+            "Access-Control-Allow-Origin: https://a.test/",
+            Without,
+            false,
+        ),
+        (
+            "Access-Control-Allow-Origin: https://A.test",
+            Without,
+            false,
+        ),
+        (
+            "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Origin: *",
+            Without,
+            false,
+        ),
+        (
+            "Access-Control-Allow-Origin: https://a.test, https://b.test",
+            Without,
+            false,
+        ),
+        (
+            "access-control-allow-origin: https://a.test\r\nACCESS-CONTROL-ALLOW-CREDENTIALS: true",
+            With,
+            true,
+        ),
+        (
+            "Access-Control-Allow-Origin: https://a.test\r\nAccess-Control-Allow-Credentials: True",
+            With,
+            false,
+        ),
+        (
+            "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true",
+            With,
+            false,
+        ),
+        ("Access-Control-Allow-Origin: null", Without, false),
+    ];
+    for (fields, mode, expected) in rows {
+        let head = SeenHead::read(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n"));
+        assert_eq!(
+            cors_check(origin, &head, mode).is_ok(),
+            expected,
+            "{fields} {mode:?}"
+        );
+    }
+    let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    type Row<'a> = (
+        u16,
+        &'a str,
+        &'a str,
+        Vec<(String, String)>,
+        Credentials,
+        bool,
+    );
+    let rows: [Row<'_>; 12] = [
+        (204, "", "GET", vec![], Without, true),
+        (404, "", "GET", vec![], Without, false),
+        (204, "", "PUT", vec![], Without, false),
+        (
+            204,
+            "Access-Control-Allow-Methods: PUT",
+            "PUT",
+            vec![],
+            With,
+            true,
+        ),
+        (
+            204,
+            "Access-Control-Allow-Methods: put",
+            "PUT",
+            vec![],
+            With,
+            false,
+        ),
+        (
+            204,
+            "Access-Control-Allow-Methods: *",
+            "PUT",
+            vec![],
+            Without,
+            true,
+        ),
+        (
+            204,
+            "Access-Control-Allow-Methods: *",
+            "PUT",
+            vec![],
+            With,
+            false,
+        ),
+        (
+            204,
+            "Access-Control-Allow-Headers: *",
+            "GET",
+            header("X-A", "1"),
+            Without,
+            true,
+        ),
+        (
+            204,
+            "Access-Control-Allow-Headers: *",
+            "GET",
+            header("X-A", "1"),
+            With,
+            false,
+        ),
+        (
+            204,
+            "Access-Control-Allow-Headers: *",
+            "GET",
+            header("Authorization", "1"),
+            Without,
+            false,
+        ),
+        (
+            204,
+            "Access-Control-Allow-Headers: x-a",
+            "GET",
+            header("X-A", "1"),
+            With,
+            true,
+        ),
+        (
+            204,
+            "",
+            "POST",
+            header("Content-Type", "text/plain; charset=utf-8"),
+            With,
+            true,
+        ),
+    ];
+    for (status, fields, method, headers, mode, expected) in rows {
+        let head = format!(
+            "HTTP/1.1 {status} x\r\nAccess-Control-Allow-Origin: {origin}\r\n\
+             Access-Control-Allow-Credentials: true\r\n{fields}\r\n\r\n"
+        );
+        let passes = preflight_check(origin, method, &headers, &SeenHead::read(&head), mode);
+        assert_eq!(
+            passes.is_ok(),
+            expected,
+            "{fields} {method} {headers:?} {mode:?}: {passes:?}"
+        );
+    }
+}
