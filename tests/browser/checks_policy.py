@@ -1,5 +1,7 @@
 """Checks of what a policy says beyond one grant: its neighbours, its conditions, its changes."""
 
+import contextlib
+
 from case import check
 from checks_fetch import READ, REFUSED, STATUS, STRANGER
 from media import LETTER_EM
@@ -92,6 +94,21 @@ def upstream_overridden(case):
     case.reached("GET /wide.json")
 
 
+@check("upstream-reflects")
+def upstream_reflects(case):
+    """Under `passthrough` the upstream decides. One that reflects the origin and forgets Vary would
+    poison every cache behind it; the node gives nobody another's grant."""
+    url = case.url("through", "/reflected.json")
+    for host in ("app.site", "second.site", STRANGER, "app.site"):
+        got = case.page(host).run(READ, url=url, init={})
+        case.same(host, got.get("status"), 200)
+    # Without a grant first: an image that the same page then asks for with one.
+    page, url = case.page(), case.url("through", "/reflected.png")
+    script = "return (await image(url, cross)).event"
+    case.same("shown", page.run(script, url=url, cross=None), "load")
+    case.same("and granted", page.run(script, url=url, cross="anonymous"), "load")
+
+
 @check("rule-edit")
 def rule_edit(case):
     """The next hit after SIGHUP follows the new rules, in both directions, with no purge."""
@@ -103,12 +120,34 @@ def rule_edit(case):
         return [one.run(STATUS, url=url, init={}) for one in (app, second)]
 
     case.same("before", verdicts(), [200, REFUSED])
-    site, rest = case.node.config.split('hosts = ["live.site.localhost"]')
-    rest = rest.replace("http://app.site", "http://second.site", 1)
-    case.node.apply(f'{site}hosts = ["live.site.localhost"]{rest}')
-    try:
+    with edited(case):
         case.same("after", verdicts(), [REFUSED, 200])
-    finally:
-        case.node.apply(case.node.config)
     case.same("and back", verdicts(), [200, REFUSED])
     case.reached("GET /edge.json")
+
+
+@check("rule-edit-304")
+def rule_edit_304(case):
+    """RFC 9111 §3.2: a 304 replaces the fields that it has. So it brings a new grant to who kept a
+    refusal, but takes none from who kept one: the same bytes again; the next 200 does."""
+    url = case.url("live", "/validated.json")
+    app, second = case.page(), case.page("second.site")
+    case.same("app, before", app.run(STATUS, url=url, init={}), 200)
+    case.same("second, before", second.run(STATUS, url=url, init={}), REFUSED)
+    with edited(case):
+        case.same("second, granted by a 304", second.run(STATUS, url=url, init={}), 200)
+        second.seen("a 304", lambda one: one.get("status") == 304)
+        case.same("app, by a 200", app.run(STATUS, url=url, init={"cache": "reload"}), REFUSED)
+    case.same("and back", app.run(STATUS, url=url, init={}), 200)
+
+
+@contextlib.contextmanager
+def edited(case):
+    """While it lasts, site `live` grants the second origin instead of the first."""
+    right = case.node.config
+    before, mark, site = right.partition('hosts = ["live.site.localhost"]')
+    case.node.apply(before + mark + site.replace("http://app.site", "http://second.site", 1))
+    try:
+        yield
+    finally:
+        case.node.apply(right)

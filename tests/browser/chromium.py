@@ -57,6 +57,10 @@ class BrowserError(Exception):
     """The browser ended, refused a command, or took longer than `PATIENCE_S`."""
 
 
+class ScriptError(Exception):
+    """A script of a check threw: the page learnt something that the check did not provide for."""
+
+
 class Chromium:
     """One browser process and its message pipe."""
 
@@ -254,7 +258,7 @@ class Page:
         )
         if "exceptionDetails" in reply:
             details = reply["exceptionDetails"]
-            raise BrowserError(
+            raise ScriptError(
                 "script: " + details.get("exception", {}).get("description", details["text"])
             )
         return reply["result"].get("value")

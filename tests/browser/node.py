@@ -119,6 +119,13 @@ origins = ["*"]
 when = {{ content_type = ["font/*"] }}
 
 [[site]]
+hosts = ["through.site.localhost"]
+upstream = "files"
+[site.cors]
+origins = ["*"]
+upstream = "passthrough"
+
+[[site]]
 hosts = ["down.site.localhost"]
 upstream = "nobody"
 [site.cors]

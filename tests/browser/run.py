@@ -16,7 +16,7 @@ import checks_elements  # noqa: F401  (registers its checks)
 import checks_fetch  # noqa: F401
 import checks_policy  # noqa: F401
 from case import CHECKS, Case, Failed
-from chromium import BrowserError, Chromium
+from chromium import BrowserError, Chromium, ScriptError
 from node import Node
 from servers import Pages, Upstream
 from switch import Switch
@@ -33,23 +33,24 @@ class Suite:
         self.upstream = Upstream()
         self.pages = (Pages(), Pages())
         self.switch = Switch()
+        # One for right answers and one for spoilt ones: every run of a check has new addresses, so
+        # what a profile keeps does not lead from one to the next.
+        self.profile = browser.profile()
         self.passed = 0
         self.failed = 0
 
     def record_clip(self):
         """The browser makes the video that it is going to play."""
-        profile = self.browser.profile()
-        page = profile.page(f"http://app.site.localhost:{self.pages[0].port}/")
+        page = self.profile.page(f"http://app.site.localhost:{self.pages[0].port}/")
         clip = base64.b64decode(page.run("return recordClip()"))
         self.upstream.files["/clip.webm"] = ("video/webm", clip)
-        profile.close()
 
     def run(self, name, node, port, profile):
         """One check; None, or why it failed and what the browser showed."""
         case = Case(profile, node, self.upstream, self.pages, port)
         try:
             CHECKS[name](case)
-        except Failed as failure:
+        except (Failed, ScriptError) as failure:
             return [str(failure), *case.record()]
         except BrowserError as failure:
             # Not a verdict of the browser but the loss of it: it never counts as a bug caught.
@@ -69,14 +70,12 @@ class Suite:
             flush=True,
         )
 
-    def plain(self, what, names, node, port):
+    def plain(self, what, names, node, port, profile):
         """Every check has to pass."""
-        profile = self.browser.profile()
         for name in names:
             started = time.monotonic()
             failure = self.run(name, node, port, profile)
             self.verdict(f"{what}: {name}", failure, time.monotonic() - started)
-        profile.close()
 
     def caught(self, what, names, node, port, profile):
         """Every one of these checks has to fail."""
@@ -87,9 +86,11 @@ class Suite:
 
     def seed_bugs(self, node, matrix):
         """Through the switch: unspoilt, then each bug."""
+        for name in bugs.unnamed(CHECKS):
+            self.verdict(name, ["no seeded bug names it: show that it can fail"], 0)
         self.switch.node_port = node.port
-        self.plain("through the switch", CHECKS, node, self.switch.port)
         profile = self.browser.profile()
+        self.plain("through the switch", CHECKS, node, self.switch.port, profile)
         for name, (make, caught_by) in bugs.SWITCH.items():
             self.switch.spoil = make()
             self.seeded(name, caught_by, node, self.switch.port, profile, matrix)
@@ -154,7 +155,7 @@ def main():
         for driver in drivers:
             node = Node(chosen.binary, driver, suite.upstream.port, suite.pages[0].port)
             try:
-                suite.plain(driver, chosen.only or CHECKS, node, node.port)
+                suite.plain(driver, chosen.only or CHECKS, node, node.port, suite.profile)
                 if driver == drivers[0] and not chosen.only:
                     suite.seed_bugs(node, chosen.matrix)
             finally:
@@ -166,7 +167,7 @@ def main():
                     [f"driver {node.driver}, exit {code}", *node.lines],
                     0,
                 )
-    except (BrowserError, RuntimeError) as failure:
+    except (BrowserError, ScriptError, RuntimeError) as failure:
         print(f"NOT OK  given up: {failure}")
         return 1
     finally:

@@ -21,8 +21,12 @@ LIFETIMES = {
     "/edge.json": [("CDN-Cache-Control", "max-age=600"), ("Cache-Control", "no-store")],
 }
 
-# Where the upstream does speak of CORS: it grants everybody.
-CARELESS = {"/wide.json": "*"}
+# Where the upstream does speak of CORS: it grants everybody, or reflects who asks and forgets Vary.
+CARELESS = {
+    "/wide.json": ("/data.json", "*"),
+    "/reflected.json": ("/data.json", None),
+    "/reflected.png": ("/image.png", None),
+}
 
 # What scripts and modules do is seen by their global `ran`.
 THROWS = "globalThis.ran = 'script';\nthrow new Error('detail of the error');\n"
@@ -118,10 +122,14 @@ class UpstreamHandler(Handler):
         if path in self.server.files:
             self.file(path, fields)
         elif path in CARELESS:
-            about = [("Content-Type", "application/json"), LIFETIME, ("X-Hidden", "13")]
-            about.append(("Access-Control-Allow-Origin", CARELESS[path]))
+            file, grant = CARELESS[path]
+            content_type, body = self.server.files[file]
+            about = [("Content-Type", content_type), LIFETIME, ("X-Hidden", "13")]
             about.append(("Access-Control-Expose-Headers", "X-Hidden"))
-            self.answer(200, about, b"{}")
+            grant = grant or fields.get("origin")
+            if grant:
+                about.append(("Access-Control-Allow-Origin", grant))
+            self.answer(200, about, body)
         elif path == "/echo":
             self.answer(
                 200,
