@@ -1,7 +1,7 @@
 //! Sites whose upstream speaks CORS itself: its lines pass, and one origin is never given those of
 //! another, whatever the upstream's `Vary` forgets.
 
-use crate::harness::{Node, Upstream};
+use crate::harness::{Node, NodeConfig, Upstream};
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 const ONE: &str = "https://one.example";
@@ -57,8 +57,18 @@ fn an_upstream_that_varies_is_stored_once_an_origin() {
 
 #[test]
 fn an_upstream_that_reflects_without_vary_is_found_out_and_kept_apart() {
+    for site in [
+        "",
+        "[site.cors]\nupstream = \"passthrough\"\n",
+        "[site.cors]\norigins = [\"https://next.example\"]\nshadow = true\n",
+    ] {
+        keeps_reflections_apart(site);
+    }
+}
+
+fn keeps_reflections_apart(site: &str) {
     let upstream = Upstream::start();
-    let node = Node::before(&upstream);
+    let node = NodeConfig::before(&upstream).site(site).start();
     for origin in [ONE, TWO] {
         expect_for(&upstream, "GET /a", origin, None);
         expect_for(&upstream, "GET /b", origin, Some("Accept-Encoding"));
@@ -206,4 +216,98 @@ fn preflights_are_the_upstreams_and_never_stored() {
         response.header("Access-Control-Allow-Methods", "PUT");
     }
     assert_eq!(upstream.received().len(), 3);
+}
+
+/// With both lines leaving, the upstream's is still only for the origin that it was sent to.
+#[test]
+fn a_reflection_that_is_duplicated_is_kept_apart_too() {
+    let upstream = Upstream::start();
+    let site = format!("[site.cors]\norigins = [\"{TWO}\"]\nupstream = \"duplicate\"\n");
+    let node = NodeConfig::before(&upstream).site(&site).start();
+    for origin in [ONE, TWO] {
+        expect_for(&upstream, "GET /a", origin, None);
+    }
+    let mut client = node.client().expects_two(ACAO);
+    for word in ["miss", "hit"] {
+        for (origin, lines) in [(ONE, &[ONE][..]), (TWO, &[TWO, TWO][..])] {
+            let response = client.get("/a").origin(origin).send();
+            response.cache(word).body(origin).header("Vary", "Origin");
+            let got: Vec<&str> = response.head.all(ACAO).collect();
+            assert_eq!(got, lines);
+        }
+    }
+}
+
+/// The counters of shadow policies: allowed now and refused then, refused now and allowed then.
+#[track_caller]
+fn flips(node: &Node, allow_to_deny: u64, deny_to_allow: u64) {
+    let metrics = node.admin("GET", "/metrics").send().text();
+    for (flip, count) in [
+        ("allow-to-deny", allow_to_deny),
+        ("deny-to-allow", deny_to_allow),
+    ] {
+        let line = format!(
+            "corsair_cors_shadow_flips_total{{site=\"*\",route=\"0\",flip=\"{flip}\"}} {count}"
+        );
+        assert!(metrics.lines().any(|l| l == line), "{line}:\n{metrics}");
+    }
+}
+
+#[test]
+fn a_shadow_policy_is_counted_where_it_would_decide_otherwise() {
+    let upstream = Upstream::start();
+    let site = format!(
+        "[[site.cors]]\norigins = [\"{ONE}\", \"https://both.example\"]\n\n\
+         [[site.cors]]\norigins = [\"{TWO}\", \"https://both.example\"]\nshadow = true\n"
+    );
+    let node = NodeConfig::before(&upstream).site(&site).start();
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header(FRESH.0, FRESH.1)
+        .body("body");
+    flips(&node, 0, 0);
+    let ask = |method: &str, origin: &str| {
+        let ask = node.ask(method, "/a").origin(origin);
+        let response = ask.header("Access-Control-Request-Method", "GET").send();
+        response.head.field(ACAO)
+    };
+    for method in ["GET", "HEAD", "OPTIONS"] {
+        assert_eq!(ask(method, ONE).as_deref(), Some(ONE));
+        assert_eq!(ask(method, ONE).as_deref(), Some(ONE));
+        assert_eq!(ask(method, TWO), None);
+        // Nothing would change for these.
+        assert_eq!(
+            ask(method, "https://both.example").as_deref(),
+            Some("https://both.example")
+        );
+        assert_eq!(ask(method, "https://evil.net"), None);
+    }
+    node.get("/a").send().is(200);
+    flips(&node, 6, 3);
+}
+
+#[test]
+fn a_shadow_policy_alone_is_held_against_the_upstreams_own_answers() {
+    let upstream = Upstream::start();
+    let site = format!("[site.cors]\norigins = [\"{TWO}\"]\nshadow = true\n");
+    let node = NodeConfig::before(&upstream).site(&site).start();
+    for line in ["GET /a", "OPTIONS /a"] {
+        for origin in [ONE, TWO] {
+            let script = upstream.expect(line).with("Origin", origin).reply(200);
+            let script = script.header(FRESH.0, FRESH.1).header("Vary", "Origin");
+            if origin == ONE {
+                script.header(ACAO, ONE);
+            }
+        }
+    }
+    for method in ["GET", "OPTIONS"] {
+        for origin in [ONE, TWO] {
+            let ask = node.ask(method, "/a").origin(origin);
+            let response = ask.header("Access-Control-Request-Method", "GET").send();
+            let allowed = response.is(200).head.field(ACAO);
+            assert_eq!(allowed.is_some(), origin == ONE);
+        }
+    }
+    flips(&node, 2, 2);
 }

@@ -52,7 +52,8 @@ pub trait WakeWorkers: Send + Sync {
 pub struct FillLimits {
     /// A leader that has no head after this long is replaced by the next who joins. Default 10 s.
     pub leader_age_ms_max: u64,
-    /// Bytes held for the slowest reader of a body that is not stored. Default 1 MiB.
+    /// Bytes held for the slowest reader of a body that is not stored. Default 128 KiB: what a
+    /// request that goes past the cache holds, for a slow client costs the node as much either way.
     pub window_bytes: u64,
 }
 
@@ -60,7 +61,7 @@ impl Default for FillLimits {
     fn default() -> Self {
         Self {
             leader_age_ms_max: 10_000,
-            window_bytes: 1 << 20,
+            window_bytes: 128 << 10,
         }
     }
 }

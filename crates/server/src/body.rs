@@ -194,9 +194,9 @@ impl<'a> Pace<'a> {
         self.deadline.set(self.waiting_since_ms + allowed_ms, late);
     }
 
-    /// The wait that has begun is one for the peer to take what is being sent.
-    pub(crate) fn note_sending(&self) {
-        self.deadline.set_sending_since(Some(self.waiting_since_ms));
+    /// The peer has taken so many bytes of what is being sent.
+    pub(crate) fn note_taken(&self, bytes: usize) {
+        self.deadline.note_taken(self.clock.mono_ms(), bytes);
     }
 
     /// Ends a wait that moved `bytes`.

@@ -407,9 +407,10 @@ pub(crate) async fn flush(
         limits,
     )));
     pace.begin();
+    deadline.begin_sending(worker.clock.mono_ms(), bytes);
     let (result, batch) = reply::send_all(sender, batch, &pace).await;
     deadline.clear();
-    deadline.set_sending_since(None);
+    deadline.end_sending();
     *slot = Some(batch);
     if result.is_ok() {
         worker.metrics.counters.bytes_out.add(bytes as u64);
@@ -422,9 +423,7 @@ struct SendPace<'a>(std::cell::RefCell<Pace<'a>>);
 
 impl SendPace<'_> {
     fn begin(&self) {
-        let mut pace = self.0.borrow_mut();
-        pace.begin(Late::End);
-        pace.note_sending();
+        self.0.borrow_mut().begin(Late::End);
     }
 }
 
@@ -432,6 +431,7 @@ impl Progress for SendPace<'_> {
     fn sent(&self, bytes: usize) {
         let mut pace = self.0.borrow_mut();
         pace.end(bytes);
+        pace.note_taken(bytes);
         drop(pace);
         self.begin();
     }

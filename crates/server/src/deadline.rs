@@ -17,6 +17,9 @@ pub(crate) const TICK_MS: u64 = 100;
 /// a closed connection stays no longer. Twenty thousand connections cost 40,000 looks a second.
 const SLOTS: usize = 5;
 
+/// How long something must have been on its way before its pace says anything.
+const SENDING_JUDGED_AFTER_MS: u64 = 1_000;
+
 /// Milliseconds that a peer may take before its average rate counts.
 pub(crate) const CREDIT_MS: u64 = 5_000;
 
@@ -50,7 +53,7 @@ pub(crate) struct Deadline {
     expired: Cell<bool>,
     phase: Cell<Phase>,
     credit_ms: Cell<u64>,
-    sending_since_ms: Cell<Option<u64>>,
+    sending: Cell<Option<Sending>>,
     call_off: CallOff,
 }
 
@@ -71,9 +74,28 @@ impl Deadline {
         self.expired.get()
     }
 
-    /// Notes since when the peer has taken nothing of what is being sent; `None` when nothing is.
-    pub(crate) fn set_sending_since(&self, since_ms: Option<u64>) {
-        self.sending_since_ms.set(since_ms);
+    /// Notes that `bytes` are being sent from now on.
+    pub(crate) fn begin_sending(&self, now_ms: u64, bytes: usize) {
+        self.sending.set(Some(Sending {
+            begun_ms: now_ms,
+            moved_ms: now_ms,
+            bytes: bytes as u64,
+            taken: 0,
+        }));
+    }
+
+    /// Notes that the peer has taken `bytes` more of them.
+    pub(crate) fn note_taken(&self, now_ms: u64, bytes: usize) {
+        self.sending.set(self.sending.get().map(|sending| Sending {
+            moved_ms: now_ms,
+            taken: sending.taken + bytes as u64,
+            ..sending
+        }));
+    }
+
+    /// Notes that nothing is being sent any more.
+    pub(crate) fn end_sending(&self) {
+        self.sending.set(None);
     }
 
     /// How long the peer may still be waited for by the rule of the least rate: bytes fill it, waiting
@@ -108,6 +130,33 @@ impl Deadline {
     }
 }
 
+/// What is being sent to a peer, and how it takes it.
+#[derive(Clone, Copy)]
+struct Sending {
+    begun_ms: u64,
+    /// When it took something last.
+    moved_ms: u64,
+    bytes: u64,
+    taken: u64,
+}
+
+impl Sending {
+    /// How long its peer will go on holding what is sent, by how it has taken it so far: the rest at the
+    /// average rate, and at least as long again as it has been silent. Known after a second.
+    fn expected_ms(&self, now_ms: u64) -> u64 {
+        let elapsed_ms = now_ms.saturating_sub(self.begun_ms);
+        if elapsed_ms < SENDING_JUDGED_AFTER_MS {
+            return 0;
+        }
+        let left = self.bytes.saturating_sub(self.taken);
+        let rest_ms = elapsed_ms
+            .saturating_mul(left)
+            .checked_div(self.taken)
+            .unwrap_or(u64::MAX);
+        rest_ms.max(now_ms.saturating_sub(self.moved_ms))
+    }
+}
+
 /// The wheel of a worker.
 pub(crate) struct Deadlines {
     slots: RefCell<[Vec<Weak<Deadline>>; SLOTS]>,
@@ -132,7 +181,7 @@ impl Deadlines {
             expired: Cell::new(false),
             phase: Cell::new(Phase::InExchange),
             credit_ms: Cell::new(CREDIT_MS),
-            sending_since_ms: Cell::new(None),
+            sending: Cell::new(None),
             call_off: CallOff::default(),
         });
         let next = (self.cursor.get() + 1) % SLOTS;
@@ -177,17 +226,32 @@ impl Deadlines {
         });
     }
 
-    /// Ends the connections whose peers have taken nothing for `waited_ms`; returns how many.
-    pub(crate) fn end_stalled_senders(&self, now_ms: u64, waited_ms: u64) -> usize {
-        let mut ended = 0;
-        self.each(|deadline| {
-            let since_ms = deadline.sending_since_ms.get();
-            if since_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= waited_ms) {
-                deadline.expired.set(true);
-                io::shutdown(deadline.descriptor, Shutdown::Both);
-                ended += 1;
+    /// Ends the connections that would hold what they are sent for longest, those first that would for
+    /// more than `patience_ms`, until `bytes` are set free; returns how many.
+    pub(crate) fn end_slowest_senders(&self, now_ms: u64, patience_ms: u64, bytes: u64) -> usize {
+        let mut slow = Vec::new();
+        for weak in self.slots.borrow().iter().flatten() {
+            let Some(deadline) = weak.upgrade() else {
+                continue;
+            };
+            if let Some(sending) = deadline.sending.get() {
+                let expected_ms = sending.expected_ms(now_ms);
+                if expected_ms > patience_ms {
+                    slow.push((expected_ms, sending.bytes, deadline));
+                }
             }
-        });
+        }
+        slow.sort_unstable_by_key(|(expected_ms, ..)| std::cmp::Reverse(*expected_ms));
+        let (mut freed, mut ended) = (0, 0);
+        for (_, held, deadline) in slow {
+            if freed >= bytes {
+                break;
+            }
+            freed += held;
+            ended += 1;
+            deadline.expired.set(true);
+            io::shutdown(deadline.descriptor, Shutdown::Both);
+        }
         ended
     }
 
@@ -274,6 +338,47 @@ mod tests {
         assert!(is_ended(&idle) && !is_ended(&busy));
         wheel.end_all();
         assert!(is_ended(&busy));
+    }
+
+    #[test]
+    fn the_slowest_are_ended_first_and_no_more_than_needed() {
+        const MIB: usize = 1 << 20;
+        let wheel = Deadlines::new();
+        let far: Vec<_> = (0..4).map(|_| pair()).collect();
+        let watched: Vec<_> = far
+            .iter()
+            .map(|(near, _)| wheel.watch(near.as_raw_fd()))
+            .collect();
+        let [stalled, trickling, steady, idle] = &watched[..] else {
+            panic!("four were made")
+        };
+        for deadline in [stalled, trickling, steady] {
+            deadline.begin_sending(0, 8 * MIB);
+        }
+        for second in 1..=10_u64 {
+            trickling.note_taken(second * 1000, 1024);
+            steady.note_taken(second * 1000, MIB / 2);
+        }
+        stalled.note_taken(500, 4 * MIB);
+        let ended = || {
+            let all = [stalled, trickling, steady, idle];
+            all.map(|deadline| deadline.is_expired())
+        };
+        assert_eq!(
+            wheel.end_slowest_senders(900, 0, u64::MAX),
+            0,
+            "too early to say"
+        );
+        assert_eq!(wheel.end_slowest_senders(10_000, 60_000, 1), 1);
+        assert_eq!(
+            ended(),
+            [false, true, false, false],
+            "a trickle lasts longest"
+        );
+        // Ended ones are still being sent to here, as until their tasks have seen it.
+        trickling.end_sending();
+        assert_eq!(wheel.end_slowest_senders(10_000, 9_000, u64::MAX), 1);
+        assert_eq!(ended(), [true, true, false, false]);
     }
 
     #[test]

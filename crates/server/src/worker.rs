@@ -41,6 +41,9 @@ const ACTIVES_DROPPED_MIN: usize = 256;
 const LINGERING_FRACTION: u64 = 8;
 /// Body buffers that an idle worker keeps.
 const BODY_BUFFERS_KEPT_MAX: usize = 32;
+/// Turns of the wheel between two looks at what slow readers hold: what was ended must have had the time
+/// to let go.
+const JUDGE_EVERY_TURNS: u64 = 500 / TICK_MS;
 /// Turns of the wheel between two sweeps of the front cache and the upstream pools.
 const SWEEP_EVERY_TURNS: u64 = 1000 / TICK_MS;
 
@@ -197,20 +200,28 @@ impl Worker {
         }
     }
 
-    /// Evicted bodies that slow readers still hold are beyond the budget: when they are many, the readers
-    /// that take nothing go first.
-    fn end_stalled_readers(&self, now_ms: u64) {
+    /// Slow readers hold memory in two ways: evicted bodies, which are beyond the budget, and fills that
+    /// are whole but not read to their end, which keep others from being stored. When either is much, the
+    /// readers that would hold theirs for longest go first, and no more than needed.
+    fn end_slow_readers(&self, now_ms: u64) {
         let store = &self.shared.store;
-        let lingering = store.lingering();
-        if lingering <= store.capacity() / LINGERING_FRACTION {
+        let (lingering, capacity) = (store.lingering(), store.capacity());
+        let patience_ms = match lingering {
+            bytes if bytes > capacity / 2 => 0,
+            bytes if bytes > capacity / 4 => 1_000,
+            _ => 10_000,
+        };
+        let excess = lingering
+            .saturating_sub(capacity / LINGERING_FRACTION)
+            .max(store.reserved().saturating_sub(capacity * 3 / 8));
+        if excess == 0 {
             return;
         }
-        let patience_ms = if lingering > store.capacity() / 4 {
-            1_000
-        } else {
-            10_000
-        };
-        if self.deadlines.end_stalled_senders(now_ms, patience_ms) > 0 {
+        if self
+            .deadlines
+            .end_slowest_senders(now_ms, patience_ms, excess)
+            > 0
+        {
             self.actives_dropped.set(ACTIVES_DROPPED_MIN);
         }
     }
@@ -369,12 +380,14 @@ async fn turn_wheel(worker: Rc<Worker>) {
         let now = worker.clock.read();
         worker.deadlines.turn(now.mono_ms);
         turns += 1;
+        if turns.is_multiple_of(JUDGE_EVERY_TURNS) {
+            worker.end_slow_readers(now.mono_ms);
+        }
         if turns.is_multiple_of(SWEEP_EVERY_TURNS) {
             worker.front.sweep();
             worker.desk.borrow_mut().tidy();
             worker.pools.sweep(now.mono_ms);
             worker.return_memory_after_burst();
-            worker.end_stalled_readers(now.mono_ms);
         }
     }
 }

@@ -268,7 +268,8 @@ pub(crate) static LIMITS: Section = Section {
             "body_min_rate",
             Shape::Rate { min: 0, max: GIB },
             Means("500B/s"),
-            "Slowest body, sent or received, that is not cut off; 0B/s is no limit.",
+            "Slowest body, from or to a client, that is not cut off; 0B/s is no limit. An upstream may \
+             be silent for its `response_timeout` between two pieces of a body.",
         ),
     ],
 };
