@@ -3,6 +3,7 @@
 //! The target under `tests/fuzz` calls it with what libFuzzer invents; this crate's tests call it
 //! with the corpus and with generated texts. Not part of the crate's interface.
 
+use crate::import::{ImportKind, import};
 use crate::{FileError, FileSource, Severity, check_with};
 
 /// A list file for whatever name; large enough to be interesting.
@@ -55,4 +56,52 @@ pub fn config(text: &str) {
     }
     let argument = check_with("fuzz.toml", "", &[text], &OneList(""));
     assert!(argument.plan.is_none(), "one value is no configuration");
+}
+
+/// Imports the text as a policy of each system.
+///
+/// # Panics
+/// When an invariant is violated: that is what a fuzzer looks for.
+pub fn import_any(text: &str) {
+    for kind in ImportKind::ALL {
+        import_as(kind, text);
+    }
+}
+
+/// Imports the text as a policy of one system.
+///
+/// # Panics
+/// When an invariant is violated: that is what a fuzzer looks for.
+pub fn import_as(kind: ImportKind, text: &str) {
+    let imported = match import(kind, "fuzz", text) {
+        Ok(imported) => imported,
+        Err(error) => {
+            let told = error.to_string();
+            assert!(error.line >= 1 && error.column != Some(0), "{told}");
+            assert!(!told.chars().any(char::is_control), "one line: {told:?}");
+            return;
+        }
+    };
+    for finding in &imported.findings {
+        let told = finding.to_string();
+        let lines = told.lines().count();
+        assert!(
+            (4..=5).contains(&lines),
+            "a finding has its lines: {told:?}"
+        );
+        assert!(finding.line >= 1 && told.len() < 4096, "{told}");
+    }
+    let checked = check_with("imported.toml", &imported.config, &[], &OneList(""));
+    let errors: Vec<String> = checked
+        .diagnostics
+        .iter()
+        .filter(|found| found.severity == Severity::Error)
+        .map(ToString::to_string)
+        .collect();
+    assert!(
+        errors.is_empty(),
+        "what is written passes the check: {}\n{}",
+        errors.join("\n"),
+        imported.config
+    );
 }

@@ -17,6 +17,7 @@ mod fields;
 pub mod fuzzing;
 mod globals;
 mod header_operations;
+pub mod import;
 mod lifetimes;
 mod origin_list;
 mod overrides;

@@ -218,7 +218,7 @@ pub(crate) fn clip(text: &str) -> String {
 }
 
 /// The same with another bound; control characters become escapes.
-fn clip_to(text: &str, chars_max: usize) -> String {
+pub(crate) fn clip_to(text: &str, chars_max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(chars_max));
     for c in text.chars().take(chars_max) {
         if c.is_control() {

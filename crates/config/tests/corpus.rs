@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use corsair_config::import::ImportKind;
 use proptest::prelude::*;
 
 #[test]
@@ -20,6 +21,24 @@ fn the_corpus_holds() {
         }
     }
     assert!(replayed > 50, "only {replayed} texts");
+}
+
+#[test]
+fn the_import_corpus_holds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus");
+    let mut replayed = 0;
+    for kind in ImportKind::ALL {
+        let directory = format!("import_{}", kind.as_str().replace('-', "_"));
+        let entries = std::fs::read_dir(root.join(directory)).expect("the directory is there");
+        for entry in entries {
+            let path = entry.expect("it can be listed").path();
+            let bytes = std::fs::read(&path).expect("the file can be read");
+            // Each text as every kind: what is right for one is hostile to the others.
+            corsair_config::fuzzing::import_any(&String::from_utf8_lossy(&bytes));
+            replayed += 1;
+        }
+    }
+    assert!(replayed >= 40, "only {replayed} texts");
 }
 
 /// Lines that a configuration is made of, right and wrong.
