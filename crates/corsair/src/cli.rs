@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use corsair_config::import::ImportKind;
 
 /// Version and, when it was built inside its repository, the commit.
 pub(crate) const VERSION: &str = env!("CORSAIR_VERSION");
@@ -52,6 +54,28 @@ Exit codes:
   0  answered, whatever the answer
   2  the configuration has errors, or wrong usage";
 
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  corsair import s3 cors.json > node.toml
+  aws s3api get-bucket-cors --bucket B | corsair import s3 - > node.toml
+  corsair import --deny differences gcs cors.json > node.toml
+  kubectl get ingress -A -o yaml | corsair import ingress-nginx - > node.toml
+
+Kinds:
+  s3             bucket CORS of S3, JSON or XML
+  oss            bucket CORS of Alibaba OSS, XML
+  gcs            bucket CORS of Google Cloud Storage, JSON
+  alibaba        response header settings of Alibaba CDN, JSON
+  ingress-nginx  Ingress manifests with its annotations, YAML
+
+Standard error tells what does not mean the same, each with a request that shows it.
+A difference is decided differently for some browser; a note is not.
+
+Exit codes:
+  0  written
+  1  differences, with --deny differences
+  2  the input cannot be used, or wrong usage";
+
 /// A caching HTTP edge node that decides CORS and response headers at the moment of serving.
 #[derive(Debug, Parser)]
 #[command(name = "corsair", version = VERSION, after_help = EXAMPLES)]
@@ -75,6 +99,9 @@ pub(crate) enum Command {
     /// Dry-run one request: which rules apply, what leaves, what a browser makes of it, and why.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArguments),
+    /// Turn the CORS policy of another system into a configuration, and tell what differs.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArguments),
 }
 
 #[derive(Debug, Args)]
@@ -128,6 +155,48 @@ pub(crate) struct ExplainArguments {
     pub(crate) format: Format,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// Whose policy it is.
+    #[arg(value_enum, hide_possible_values = true)]
+    pub(crate) kind: KindArgument,
+    /// The policy; `-` is standard input.
+    pub(crate) file: PathBuf,
+    /// What counts as a failure.
+    #[arg(long, value_enum)]
+    pub(crate) deny: Option<DenyDifferences>,
+}
+
+/// A kind as a word of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KindArgument(pub(crate) ImportKind);
+
+impl ValueEnum for KindArgument {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [KindArgument; ImportKind::ALL.len()] = {
+            let mut all = [KindArgument(ImportKind::S3); ImportKind::ALL.len()];
+            let mut at = 0;
+            while at < all.len() {
+                all[at] = KindArgument(ImportKind::ALL[at]);
+                at += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.as_str()))
+    }
+}
+
+/// What `import --deny` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DenyDifferences {
+    /// Differences are failures.
+    Differences,
+}
+
 /// How answers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -160,6 +229,9 @@ mod tests {
                 "explain {:?} {} {} {:?} {} {:?}",
                 a.config, a.method, a.url, a.header, a.response_status, a.response_header
             ),
+            Some(Command::Import(a)) => {
+                format!("import {} {:?} {:?}", a.kind.0.as_str(), a.file, a.deny)
+            }
         });
         assert_eq!(
             got.as_deref().map_err(clap::Error::kind),
@@ -204,6 +276,16 @@ mod tests {
             "corsair check a --deny errors",
             Err(ErrorKind::InvalidValue),
         );
+        for kind in ImportKind::ALL.map(ImportKind::as_str) {
+            let got = format!("import {kind} \"-\" None");
+            check(&format!("corsair import {kind} -"), Ok(&got));
+        }
+        check(
+            "corsair import s3 a --deny differences",
+            Ok("import s3 \"a\" Some(Differences)"),
+        );
+        check("corsair import r2 a", Err(ErrorKind::InvalidValue));
+        check("corsair import s3", Err(ErrorKind::MissingRequiredArgument));
         check("corsair run a", Err(ErrorKind::UnknownArgument));
         check("corsair fly", Err(ErrorKind::InvalidSubcommand));
         check("corsair -c x check a", Err(ErrorKind::ArgumentConflict));
@@ -220,7 +302,7 @@ mod tests {
             root.get_subcommands_mut()
                 .map(|sub| sub.render_help().to_string()),
         );
-        assert_eq!(texts.len(), 4);
+        assert_eq!(texts.len(), 5);
         for text in texts {
             assert!(text.contains("Examples:\n  corsair "), "{text}");
             assert!(

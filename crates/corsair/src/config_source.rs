@@ -99,16 +99,34 @@ impl FileSource for Directory {
     }
 }
 
-fn read_text(path: &Path, bytes_max: usize) -> Result<String, FileError> {
-    let other = |error: io::Error| match error.kind() {
+/// The text of a file of at most so many bytes.
+pub(crate) fn read_text(path: &Path, bytes_max: usize) -> Result<String, FileError> {
+    read_bounded(
+        File::open(path).map_err(|error| file_error(&error))?,
+        bytes_max,
+    )
+}
+
+/// The text on standard input, of at most so many bytes.
+pub(crate) fn read_input(bytes_max: usize) -> Result<String, FileError> {
+    read_bounded(io::stdin().lock(), bytes_max)
+}
+
+fn file_error(error: &io::Error) -> FileError {
+    match error.kind() {
         io::ErrorKind::NotFound => FileError::NotFound,
         _ => FileError::Other(error.to_string()),
-    };
-    let file = File::open(path).map_err(other)?;
+    }
+}
+
+fn read_bounded(input: impl io::Read, bytes_max: usize) -> Result<String, FileError> {
     let mut bytes = Vec::new();
     // One byte more than allowed tells a long file from one that just fits, and ends endless ones.
     let limit = bytes_max as u64 + 1;
-    file.take(limit).read_to_end(&mut bytes).map_err(other)?;
+    input
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|error| file_error(&error))?;
     if bytes.len() > bytes_max {
         return Err(FileError::TooLarge);
     }

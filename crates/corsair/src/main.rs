@@ -9,6 +9,7 @@ mod cli;
 mod config_source;
 mod demo;
 mod explain;
+mod import;
 mod internal_errors;
 mod open_files;
 mod run;
@@ -35,5 +36,6 @@ fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
+        Some(Command::Import(arguments)) => import::run(&arguments),
     }
 }
