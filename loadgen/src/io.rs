@@ -21,6 +21,7 @@ use monoio::buf::{IoVecBuf, VecBuf};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
 use monoio::net::{TcpListener, TcpStream};
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::net::RecvFlags;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
@@ -331,6 +332,50 @@ impl Timer {
         let (result, buffer) = self.stream.readv(buffer).await;
         self.buffer = buffer;
         result.map(drop)
+    }
+}
+
+/// Waiting without sleeping: lets everything else on this thread have a turn and comes back at once.
+///
+/// On a ring it reads a counter that is never empty: the operation completes as it is submitted, and
+/// the wait that submits it delivers whatever else is complete. A task that woke itself instead would
+/// never let the ring deliver anything under `DEFER_TASKRUN`. monoio's epoll driver would answer such
+/// a read without ever looking at its sockets, so there this waits on the spot.
+pub(crate) struct Turn {
+    counter: Option<TcpStream>,
+    buffer: VecBuf,
+}
+
+impl Turn {
+    pub(crate) fn new(driver: LiveDriver) -> io::Result<Self> {
+        let counter = match driver {
+            LiveDriver::DeferTaskrun | LiveDriver::CoopTaskrun | LiveDriver::PlainRing => {
+                // Each read takes one, so it lasts for 2^62 turns.
+                let flags = EventfdFlags::CLOEXEC | EventfdFlags::SEMAPHORE;
+                let counter = eventfd(0, flags)?;
+                rustix::io::write(&counter, &(1_u64 << 62).to_ne_bytes())?;
+                Some(TcpStream::from_std(StdStream::from(counter))?)
+            }
+            LiveDriver::Epoll => None,
+        };
+        Ok(Self {
+            counter,
+            buffer: VecBuf::from(vec![vec![0; 8]]),
+        })
+    }
+
+    /// One turn; at most until `until_ns` of CLOCK_MONOTONIC where it has to wait on the spot.
+    pub(crate) async fn take(&mut self, until_ns: u64) {
+        let Some(counter) = &mut self.counter else {
+            while crate::clock::monotonic_ns() < until_ns {
+                std::hint::spin_loop();
+            }
+            return;
+        };
+        let buffer = std::mem::replace(&mut self.buffer, VecBuf::from(Vec::new()));
+        // A counter of 2^62 does not run out; if the read fails all the same, a turn is over too.
+        let (_, buffer) = counter.readv(buffer).await;
+        self.buffer = buffer;
     }
 }
 

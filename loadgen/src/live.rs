@@ -124,7 +124,10 @@ impl Live {
     /// Leaves the terminal as it was found.
     pub fn finish(self) {
         if let Surface::View(mut terminal) = self.surface {
+            let top = terminal.get_frame().area().as_position();
             drop(terminal.clear());
+            // What is written next begins where the view began.
+            drop(terminal.set_cursor_position(top));
             drop(terminal.show_cursor());
         }
     }
@@ -176,6 +179,16 @@ fn share_done(length: Length, warmup: Duration, totals: &Totals, progress: &Prog
     done.clamp(0.0, 1.0)
 }
 
+/// How far it is, and of the title what fits.
+fn heading(title: &str, phase: &str, width: usize) -> String {
+    let room = width.saturating_sub(phase.chars().count() + 3);
+    if title.chars().count() <= room {
+        return format!("{phase}   {title}");
+    }
+    let shown: String = title.chars().take(room.saturating_sub(1)).collect();
+    format!("{phase}   {shown}…")
+}
+
 fn draw(frame: &mut Frame<'_>, title: &str, totals: &Totals, progress: &Progress, done: f64) {
     let [head, bar, numbers, latency, rates] = Layout::vertical([
         Constraint::Length(1),
@@ -185,7 +198,7 @@ fn draw(frame: &mut Frame<'_>, title: &str, totals: &Totals, progress: &Progress
         Constraint::Min(1),
     ])
     .areas(frame.area());
-    let heading = format!("{title}   {}", phase_text(progress));
+    let heading = heading(title, &phase_text(progress), usize::from(head.width));
     frame.render_widget(Paragraph::new(heading), head);
     let gauge = Gauge::default()
         .ratio(done)
@@ -193,9 +206,13 @@ fn draw(frame: &mut Frame<'_>, title: &str, totals: &Totals, progress: &Progress
     frame.render_widget(gauge, bar);
     let trouble = totals.mismatches + totals.errors > 0;
     let colour = if trouble { Color::Red } else { Color::Reset };
+    let hits = totals.last.as_ref().and_then(|row| row.hit_ratio);
+    let hits = hits.map_or(String::new(), |ratio| {
+        format!("   hits {:.1} %", 100.0 * ratio)
+    });
     let counts = Line::styled(
         format!(
-            "mismatches {}   errors {}",
+            "mismatches {}   errors {}{hits}",
             totals.mismatches, totals.errors
         ),
         Style::new().fg(colour),
@@ -207,16 +224,13 @@ fn draw(frame: &mut Frame<'_>, title: &str, totals: &Totals, progress: &Progress
         );
         return;
     };
-    let hits = row.hit_ratio.map_or(String::new(), |ratio| {
-        format!("   hits {:.1} %", 100.0 * ratio)
-    });
     #[expect(
         clippy::cast_precision_loss,
         reason = "bytes of a second are below 2^52"
     )]
     let received = human_bytes(row.received_bytes as f64);
     let answers = format!(
-        "answers {}   {}/s   {received}/s   generator {:.0} % of a CPU   stolen {:.1} %{hits}",
+        "answers {}   {}/s   {received}/s   generator {:.0} % of a CPU   stolen {:.1} %",
         totals.requests,
         human_count(row.rate),
         100.0 * row.client_cpu,
@@ -284,7 +298,7 @@ mod tests {
             .unwrap();
         let text = terminal.backend().to_string();
         for part in [
-            "http://x/   5 s",
+            "5 s   http://x/",
             "50%",
             "1.50k/s",
             "mismatches 2   errors 1",
@@ -302,6 +316,16 @@ mod tests {
                 .to_string()
                 .contains("no second is over yet")
         );
+    }
+
+    #[test]
+    fn long_titles_are_cut() {
+        let check = |title: &str, width: usize, expected: &str| {
+            assert_eq!(heading(title, "5 s", width), expected);
+        };
+        check("http://x/", 15, "5 s   http://x/");
+        check("http://x/", 14, "5 s   http://…");
+        check("http://x/", 2, "5 s   …");
     }
 
     #[test]

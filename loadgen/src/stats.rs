@@ -221,6 +221,8 @@ pub struct Stats {
     pub lag: Latencies,
     /// CPU time of the worker threads.
     pub worker_cpu_ns: u64,
+    /// The part of it that was burnt waiting for a request to fall due.
+    pub waited_awake_ns: u64,
     /// What the slow clients did.
     pub slow: SlowStats,
 }
@@ -249,6 +251,7 @@ impl Stats {
             connects: new_latencies(),
             lag: new_latencies(),
             worker_cpu_ns: 0,
+            waited_awake_ns: 0,
             slow: SlowStats::default(),
         }
     }
@@ -317,6 +320,7 @@ impl Stats {
         self.sent += other.sent;
         self.received_bytes += other.received_bytes;
         self.worker_cpu_ns += other.worker_cpu_ns;
+        self.waited_awake_ns += other.waited_awake_ns;
         self.slow.rounds += other.slow.rounds;
         self.slow.bytes += other.slow.bytes;
         self.slow.refused += other.slow.refused;
@@ -335,6 +339,7 @@ impl Stats {
         self.errors = [0; ErrorKind::ALL.len()];
         self.received_bytes = 0;
         self.worker_cpu_ns = 0;
+        self.waited_awake_ns = 0;
         self.slow = SlowStats::default();
         self.given_up.clear();
         self.connects.clear();

@@ -108,7 +108,7 @@ pub struct Outcome {
     pub duration: Duration,
     /// CPU time of this process in that time.
     pub client_cpu: Duration,
-    /// The busiest worker's CPU time as a share of its time.
+    /// The busiest worker's CPU time as a share of its time, without what it waited awake.
     pub worker_cpu_share_max: f64,
     /// What the workers waited with.
     pub driver: String,

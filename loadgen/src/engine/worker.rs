@@ -8,13 +8,13 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
 use super::client::Client;
-use super::pace::{Asked, Pace, Ticket, TicketSlot};
+use super::pace::{Asked, Pace, Ticket, TicketSlot, Wait};
 use super::wait::Bell;
 use super::{Report, RunError, Sample, Shared, WorkerEnd, slow};
 use crate::clock::{monotonic_ns, thread_cpu_ns};
 use crate::draw::Draw;
 use crate::exchange::Judge;
-use crate::io::{Hangup, LiveDriver, Timer, TimerControl, spawn};
+use crate::io::{Hangup, LiveDriver, Timer, TimerControl, Turn, spawn};
 use crate::plan::{Length, Load, Plan, nanoseconds};
 use crate::stats::{self, ErrorKind, Stats};
 
@@ -144,7 +144,8 @@ pub(super) async fn run(
     };
     drop(reports.send((index, ready)));
     let start_ns = wait_for_start(&shared, &mut ticker).await?;
-    worker.start(start_ns, alarm);
+    let turn = Turn::new(driver).map_err(RunError::Timer)?;
+    worker.start(start_ns, alarm, turn);
     ticks
         .set_periodic(monotonic_ns() + TICK_NS, TICK_NS)
         .map_err(RunError::Timer)?;
@@ -262,7 +263,7 @@ impl Worker {
         self.running.set(self.running.get() - 1);
     }
 
-    fn start(self: &Rc<Self>, start_ns: u64, mut alarm: Timer) {
+    fn start(self: &Rc<Self>, start_ns: u64, mut alarm: Timer, mut turn: Turn) {
         let measure_ns = start_ns + nanoseconds(self.plan.warmup);
         self.measure_ns.set(measure_ns);
         let length_ns = match (&self.plan.load, self.plan.length) {
@@ -278,21 +279,29 @@ impl Worker {
         let worker = Rc::clone(self);
         spawn(async move {
             while alarm.expiry().await.is_ok() {
-                worker.dispatch();
+                worker.note_expiry();
+                while let Wait::Awake { until_ns } = worker.dispatch() {
+                    turn.take(until_ns).await;
+                }
             }
         });
         self.started.ring();
     }
 
-    fn dispatch(&self) {
+    fn note_expiry(&self) {
+        if let Some(pace) = self.pace.borrow_mut().as_mut() {
+            pace.expired(monotonic_ns());
+        }
+    }
+
+    fn dispatch(&self) -> Wait {
         let mut pace = self.pace.borrow_mut();
-        let Some(pace) = pace.as_mut() else { return };
-        let mut now = monotonic_ns();
-        if let Some(due) = pace.expired(now) {
-            while now < due {
-                std::hint::spin_loop();
-                now = monotonic_ns();
-            }
+        let Some(pace) = pace.as_mut() else {
+            return Wait::Asleep;
+        };
+        let now = monotonic_ns();
+        if self.is_counted(now) {
+            self.stats.borrow_mut().waited_awake_ns += pace.turned(now);
         }
         let lag = |ticket: Ticket| {
             if self.is_counted(ticket.intended_ns) {
@@ -300,9 +309,10 @@ impl Worker {
                 stats::record(&mut self.stats.borrow_mut().lag, late);
             }
         };
-        if let Err(error) = pace.dispatch(now, lag) {
+        pace.dispatch(now, lag).unwrap_or_else(|error| {
             self.timer_error.borrow_mut().get_or_insert(error);
-        }
+            Wait::Asleep
+        })
     }
 
     /// The next request for a connection with nothing to do; `None` when there is no more.
@@ -450,6 +460,8 @@ struct Reporter<'a> {
     since_cpu_ns: u64,
     first_ns: u64,
     first_cpu_ns: u64,
+    /// CPU time that was burnt waiting, so far.
+    waited_awake_ns: u64,
 }
 
 impl<'a> Reporter<'a> {
@@ -468,6 +480,7 @@ impl<'a> Reporter<'a> {
             since_cpu_ns: cpu,
             first_ns: now,
             first_cpu_ns: cpu,
+            waited_awake_ns: 0,
         }
     }
 
@@ -492,6 +505,7 @@ impl<'a> Reporter<'a> {
         std::mem::swap(&mut *worker.stats.borrow_mut(), &mut *stats);
         let cpu = thread_cpu_ns();
         stats.worker_cpu_ns = cpu.saturating_sub(self.since_cpu_ns);
+        self.waited_awake_ns += stats.waited_awake_ns;
         let length_s = now.saturating_sub(self.since_ns) as f64 / 1e9;
         let report = Report::Second {
             index: self.index,
@@ -504,8 +518,10 @@ impl<'a> Reporter<'a> {
         self.since_cpu_ns = cpu;
     }
 
+    /// Share of the time in which this thread worked: it could not have taken on more at 1.
     fn cpu_share(&self, now: u64) -> f64 {
         let cpu = thread_cpu_ns().saturating_sub(self.first_cpu_ns);
-        stats::share(cpu, now.saturating_sub(self.first_ns)).unwrap_or(0.0)
+        let worked = cpu.saturating_sub(self.waited_awake_ns);
+        stats::share(worked, now.saturating_sub(self.first_ns)).unwrap_or(0.0)
     }
 }

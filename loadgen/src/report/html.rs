@@ -132,7 +132,9 @@ fn write_latencies(page: &mut String, summary: &Summary) -> std::fmt::Result {
             row(page, &format!("{} ({outcome})", kind.name), times)?;
         }
     }
-    row(page, "connect", &summary.connect_us)?;
+    if summary.connect_us.count > 0 {
+        row(page, "connect", &summary.connect_us)?;
+    }
     if let Some(lag) = &summary.schedule_lag_us {
         row(page, "schedule lag", lag)?;
     }

@@ -21,7 +21,7 @@ pub(super) const HEAD_END: &str = "</title><style>
 body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
 main{max-width:70rem;margin:0 auto;padding:1rem}h1{font-size:1.35rem;overflow-wrap:anywhere}
 h2{font-size:1.1rem;margin:2rem 0 .5rem}h3{font-size:.95rem;margin:1rem 0 .3rem}
-p{margin:.5rem 0}a{color:var(--s0)}code{overflow-wrap:anywhere}
+p{margin:.5rem 0;overflow-wrap:anywhere}a{color:var(--s0)}code{overflow-wrap:anywhere}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,31rem),1fr));gap:.4rem 1.4rem}
 figure{margin:.4rem 0;min-width:0}figcaption{font-weight:600;font-size:.95rem}
 .plot{overflow-x:auto}svg{width:100%;min-width:21rem;height:auto;display:block}
@@ -32,7 +32,8 @@ figure{margin:.4rem 0;min-width:0}figcaption{font-weight:600;font-size:.95rem}
 .tiles b{display:block;font-size:1.15rem}.tiles span,.note{color:var(--mid);font-size:.85rem}
 .bad{color:var(--bad)}.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
 td,th{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--faint);white-space:nowrap}
-td:first-child,th:first-child{text-align:left}td.text,th.text{text-align:left;white-space:normal}
+td:first-child,th:first-child{text-align:left}
+td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:8rem;max-width:24rem}td.text,th.text{text-align:left;white-space:normal}
 td.wide{min-width:14rem}
 td.text code{white-space:normal}th{font-weight:600}
 .heat td{border:1px solid var(--paper);text-align:center;font-variant-numeric:tabular-nums}

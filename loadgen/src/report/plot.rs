@@ -116,6 +116,7 @@ fn draw(title: &str, curves: &[Curve], axes: &Axes<'_>) -> Result<String, Box<dy
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let mut chart: Chart<'_, '_> = ChartBuilder::on(&area)
             .margin(6)
+            .margin_top(12)
             .margin_right(24)
             .x_label_area_size(50)
             .y_label_area_size(78)

@@ -72,7 +72,9 @@ pub struct Summary {
     pub client_cpu_s: f64,
     /// CPU time of the generator per answer.
     pub client_cpu_us_per_request: Option<f64>,
-    /// CPU use of its busiest worker, as a share of one CPU.
+    /// The part of it burnt waiting for requests to fall due; open loops only.
+    pub client_waiting_cpu_s: Option<f64>,
+    /// CPU use of its busiest worker without that waiting, as a share of one CPU.
     pub worker_cpu_share: f64,
     /// The most memory the generator had resident.
     pub client_peak_rss_bytes: u64,
@@ -302,6 +304,7 @@ impl Summary {
             schedule_lag_us: outcome.open.map(|_| Percentiles::of(&stats.lag)),
             client_cpu_s: cpu,
             client_cpu_us_per_request: (requests > 0).then(|| 1e6 * cpu / to_f64(requests)),
+            client_waiting_cpu_s: outcome.open.map(|_| to_f64(stats.waited_awake_ns) / 1e9),
             worker_cpu_share: outcome.worker_cpu_share_max,
             client_peak_rss_bytes: outcome.peak_rss_bytes,
             stolen_share: outcome.stolen_share,

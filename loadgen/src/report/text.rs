@@ -83,7 +83,7 @@ fn headline(summary: &Summary) -> String {
 fn write_latencies(text: &mut String, summary: &Summary) -> std::fmt::Result {
     writeln!(
         text,
-        "\n  {:<28}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
+        "\n  {:<18}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
         "latency", "p50", "p90", "p99", "p99.9", "max", "mean"
     )?;
     let row = |text: &mut String, name: &str, times: &Percentiles| {
@@ -94,12 +94,12 @@ fn write_latencies(text: &mut String, summary: &Summary) -> std::fmt::Result {
             .iter()
             .map(|us| format!("{:>10}", human_us(*us)))
             .collect();
-        writeln!(text, "  {name:<28}{cells}")
+        writeln!(text, "  {name:<18}{cells}")
     };
     row(text, "all", &summary.latency_us)?;
     for kind in &summary.kinds {
         if summary.kinds.len() > 1 {
-            row(text, &shortened(&kind.name, 27), &kind.latency_us)?;
+            row(text, &shortened(&kind.name, 17), &kind.latency_us)?;
         }
         if kind.latency_us_by_cache.len() > 1 {
             for (outcome, times) in &kind.latency_us_by_cache {
