@@ -47,7 +47,7 @@ upstream = "u"
 fn help_has_an_example_for_every_command() {
     let help = corsair(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for command in ["run", "check", "explain"] {
+    for command in ["run", "check", "explain", "diff"] {
         assert!(help.stdout.contains(command), "{}", help.stdout);
         let own = corsair(&[command, "--help"]);
         assert_eq!(own.code, Some(0));

@@ -20,6 +20,7 @@ mod limits;
 mod operations;
 mod passthrough;
 mod ranges;
+mod readme;
 mod seeds;
 mod tidy;
 mod traffic;

@@ -11,6 +11,7 @@ mod admission;
 mod check;
 mod cors;
 mod diagnostic;
+pub mod diff;
 pub mod explain;
 mod fields;
 #[doc(hidden)]

@@ -76,6 +76,16 @@ Exit codes:
   1  differences, with --deny differences
   2  the input cannot be used, or wrong usage";
 
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  corsair diff live.toml next.toml
+  corsair diff --format json live.toml next.toml | jq '.routes[].changes[]'
+
+Exit codes:
+  0  nothing is newly allowed
+  2  one of the two has errors, or wrong usage
+  3  something is newly allowed, or may be";
+
 /// A caching HTTP edge node that decides CORS and response headers at the moment of serving.
 #[derive(Debug, Parser)]
 #[command(name = "corsair", version = VERSION, after_help = EXAMPLES)]
@@ -102,6 +112,9 @@ pub(crate) enum Command {
     /// Turn the CORS policy of another system into a configuration, and tell what differs.
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArguments),
+    /// Compare two configurations: what is newly allowed and newly refused, with an origin for each.
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(DiffArguments),
 }
 
 #[derive(Debug, Args)]
@@ -197,6 +210,19 @@ pub(crate) enum DenyDifferences {
     Differences,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// The configuration before.
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// The configuration after.
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
+    /// How to write what was found.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
 /// How answers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -225,6 +251,7 @@ mod tests {
             None => format!("implied run {:?} {:?}", cli.run.config, cli.run.set),
             Some(Command::Run(a)) => format!("run {:?} {:?}", a.config, a.set),
             Some(Command::Check(a)) => format!("check {:?} {:?} {:?}", a.files, a.format, a.deny),
+            Some(Command::Diff(a)) => format!("diff {:?} {:?} {:?}", a.old, a.new, a.format),
             Some(Command::Explain(a)) => format!(
                 "explain {:?} {} {} {:?} {} {:?}",
                 a.config, a.method, a.url, a.header, a.response_status, a.response_header
@@ -257,6 +284,8 @@ mod tests {
             "corsair check a --format json --deny warnings",
             Ok("check [\"a\"] Json Some(Warnings)"),
         );
+        check("corsair diff a b", Ok("diff \"a\" \"b\" Human"));
+        check("corsair diff a", Err(ErrorKind::MissingRequiredArgument));
         check(
             "corsair explain -c x http://a/",
             Ok("explain \"x\" GET http://a/ [] 200 []"),
@@ -302,7 +331,7 @@ mod tests {
             root.get_subcommands_mut()
                 .map(|sub| sub.render_help().to_string()),
         );
-        assert_eq!(texts.len(), 5);
+        assert_eq!(texts.len(), 6);
         for text in texts {
             assert!(text.contains("Examples:\n  corsair "), "{text}");
             assert!(

@@ -8,6 +8,7 @@ mod check;
 mod cli;
 mod config_source;
 mod demo;
+mod diff;
 mod explain;
 mod import;
 mod internal_errors;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         None => run::run(cli.run),
         Some(Command::Run(arguments)) => run::run(arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Diff(arguments)) => diff::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Import(arguments)) => import::run(&arguments),
     }

@@ -11,6 +11,7 @@ mod cors_compile;
 mod cors_policy;
 mod cors_spec;
 mod cors_trace;
+mod cors_view;
 pub mod fuzzing;
 mod glob;
 mod header_condition;
@@ -19,6 +20,7 @@ mod header_template;
 mod header_trace;
 pub mod host_name;
 mod host_table;
+mod inclusion;
 pub mod lint;
 mod media_type;
 mod near_miss;
@@ -38,12 +40,14 @@ pub use cors_answer::{
 };
 pub use cors_spec::{CorsPolicySpec, ResourcePolicy, UpstreamMode};
 pub use cors_trace::{OriginTest, PolicyStanding, PolicyTrace};
+pub use cors_view::PolicyView;
 pub use header_condition::HeaderConditionSpec;
 pub use header_policy::{
     EditContext, HeaderOp, HeaderOpSpec, HeaderPolicy, NameProtection, protection_of,
 };
 pub use header_template::VALUE_BYTES_MAX;
 pub use header_trace::{OpEffect, OpTrace};
+pub use inclusion::{Outside, PatternSpace};
 pub use lint::{
     LINT_TABLE, Lint, LintRow, OpPlace, OpProblem, PolicyPlace, PolicyProblem, Severity,
 };

@@ -6,5 +6,6 @@ mod corpus;
 mod cors_decisions;
 mod cors_modes;
 mod header_operations;
+mod inclusion;
 mod origin_matching;
 mod support;

@@ -1,0 +1,456 @@
+//! The live CORS policies of one route against those of another.
+//!
+//! A request passes when one policy allows its origin, method, requested headers and content type
+//! together (spec §3). So what a route allows for a fixed method, set of headers and type is the union of
+//! the origins of the policies that allow those, and two unions are compared exactly. Methods, headers and
+//! types fall into finitely many kinds: each one that is named, and one more for all others. What goes out
+//! with a grant is compared for origins that both sides grant, by the policy that decides on each side.
+
+use std::collections::{HashMap, HashSet};
+
+use corsair_rules::{
+    CorsPolicies, OriginPattern, Outside, PatternSpace, PolicyStanding, PolicyView,
+};
+
+use super::{Change, Direction};
+
+/// The changes between two routes; `None` where no route answers, so that nothing is granted.
+pub(super) fn compare(old: Option<&CorsPolicies>, new: Option<&CorsPolicies>) -> Vec<Change> {
+    let (old, new) = (Side::of(old), Side::of(new));
+    match (old.decides, new.decides) {
+        (Decider::Upstream, Decider::Upstream) => return Vec::new(),
+        (Decider::Upstream, Decider::Node) => {
+            return vec![change_of_decider(
+                "the upstream decided, now the node does",
+                &new,
+            )];
+        }
+        (Decider::Node, Decider::Upstream) => {
+            return vec![change_of_decider(
+                "the node decided, now the upstream does",
+                &old,
+            )];
+        }
+        (Decider::Node, Decider::Node) => {}
+    }
+    let mut changes = Vec::new();
+    origins(&old, &new, Direction::Widened, &mut changes);
+    origins(&new, &old, Direction::Narrowed, &mut changes);
+    let kinds = Kinds::of(&old, &new);
+    for (from, to, direction) in [
+        (&old, &new, Direction::Widened),
+        (&new, &old, Direction::Narrowed),
+    ] {
+        facets(from, to, direction, &kinds, &mut changes);
+    }
+    grants(&old, &new, &mut changes);
+    changes
+}
+
+/// Nothing can be proved about an upstream, so this counts as widened.
+fn change_of_decider(detail: &str, node: &Side<'_>) -> Change {
+    let mut patterns = node.patterns().into_iter();
+    Change {
+        direction: Direction::Widened,
+        facet: "cors",
+        detail: detail.to_owned(),
+        witness: patterns.find_map(|pattern| sample_of(&pattern)),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decider {
+    Node,
+    Upstream,
+}
+
+/// One side's live policies, with their origins.
+struct Side<'p> {
+    decides: Decider,
+    policies: Vec<(PolicyView<'p>, Vec<OriginPattern>)>,
+    all: PatternSpace,
+}
+
+impl<'p> Side<'p> {
+    fn of(policies: Option<&'p CorsPolicies>) -> Self {
+        let live: Vec<_> = policies
+            .into_iter()
+            .flat_map(CorsPolicies::views)
+            .filter(|view| view.standing() == PolicyStanding::Live)
+            .map(|view| (view, view.origins()))
+            .collect();
+        let decides = if policies.is_some() && live.is_empty() {
+            Decider::Upstream
+        } else {
+            Decider::Node
+        };
+        let all = PatternSpace::new(live.iter().flat_map(|(_, own)| own.clone()).collect());
+        Self {
+            decides,
+            policies: live,
+            all,
+        }
+    }
+
+    /// Every pattern once, in order.
+    fn patterns(&self) -> Vec<OriginPattern> {
+        let mut seen = HashSet::new();
+        let all = self.policies.iter().flat_map(|(_, own)| own);
+        all.filter(|pattern| seen.insert((*pattern).clone()))
+            .cloned()
+            .collect()
+    }
+
+    /// The policies that a kind of request passes, as a set of numbers.
+    fn select(&self, kind: &Kind) -> Vec<usize> {
+        let policies = self.policies.iter().enumerate();
+        policies
+            .filter(|(_, (view, _))| kind.passes(*view))
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    fn space(&self, numbers: &[usize]) -> PatternSpace {
+        let own = numbers
+            .iter()
+            .flat_map(|&number| self.policies[number].1.clone());
+        PatternSpace::new(own.collect())
+    }
+}
+
+/// Any value of a pattern.
+fn sample_of(pattern: &OriginPattern) -> Option<String> {
+    match PatternSpace::new(Vec::new()).outside(pattern) {
+        Outside::Witness(text) => Some(text),
+        Outside::Nothing | Outside::Undecided => None,
+    }
+}
+
+/// Patterns of `to` that reach beyond `from`.
+fn origins(from: &Side<'_>, to: &Side<'_>, direction: Direction, changes: &mut Vec<Change>) {
+    for pattern in to.patterns() {
+        let witness = match from.all.outside(&pattern) {
+            Outside::Nothing => continue,
+            Outside::Witness(text) => Some(text),
+            Outside::Undecided => None,
+        };
+        changes.push(Change {
+            direction,
+            facet: "origin",
+            detail: pattern.to_string(),
+            witness,
+        });
+    }
+}
+
+/// A kind of request or response that policies tell apart.
+#[derive(Debug, Clone, Default)]
+struct Kind {
+    method: Option<String>,
+    headers: Vec<String>,
+    content_type: Option<String>,
+}
+
+impl Kind {
+    fn passes(&self, view: PolicyView<'_>) -> bool {
+        self.method
+            .as_ref()
+            .is_none_or(|method| view.allows_method(method))
+            && self.headers.iter().all(|name| view.allows_header(name))
+            && self
+                .content_type
+                .as_ref()
+                .is_none_or(|own| view.covers(own))
+    }
+}
+
+/// A method that no configuration lists.
+const OTHER_METHOD: &str = "X-ANY-OTHER";
+/// A header that no configuration lists.
+const OTHER_HEADER: &str = "x-any-other";
+/// A type that no configuration lists.
+const OTHER_TYPE: &str = "x-any/x-other";
+
+/// Every kind that either side tells apart.
+struct Kinds {
+    methods: Vec<String>,
+    headers: Vec<String>,
+    types: Vec<String>,
+}
+
+impl Kinds {
+    fn of(old: &Side<'_>, new: &Side<'_>) -> Self {
+        let views: Vec<PolicyView<'_>> = [old, new]
+            .into_iter()
+            .flat_map(|side| side.policies.iter().map(|(view, _)| *view))
+            .collect();
+        let collect = |names: &dyn Fn(PolicyView<'_>) -> Vec<String>, other: &[&str]| {
+            let listed = views.iter().flat_map(|view| names(*view));
+            let mut all: Vec<String> = listed.filter(|name| name != "*").collect();
+            all.extend(other.iter().map(|&name| name.to_owned()));
+            all.sort();
+            all.dedup();
+            all
+        };
+        Self {
+            methods: collect(
+                &|view| view.methods(),
+                &["GET", "HEAD", "POST", OTHER_METHOD],
+            ),
+            headers: collect(
+                &|view| view.header_names(),
+                &["authorization", OTHER_HEADER],
+            ),
+            types: collect(&|view| view.content_types(), &[OTHER_TYPE]),
+        }
+    }
+}
+
+/// Methods, headers, types and their combinations for which `to` allows more than `from`.
+fn facets(
+    from: &Side<'_>,
+    to: &Side<'_>,
+    direction: Direction,
+    kinds: &Kinds,
+    changes: &mut Vec<Change>,
+) {
+    let mut facets = Facets {
+        from,
+        to,
+        direction,
+        known: HashMap::new(),
+        has_origins: changes.iter().any(|change| change.direction == direction),
+    };
+    let shown = |name: &str| match name {
+        OTHER_METHOD => "every other method".to_owned(),
+        OTHER_HEADER => "every other but authorization".to_owned(),
+        OTHER_TYPE => "every other type".to_owned(),
+        _ => name.to_owned(),
+    };
+    let before = changes.len();
+    for method in &kinds.methods {
+        let kind = Kind {
+            method: Some(method.clone()),
+            ..Kind::default()
+        };
+        changes.extend(facets.compare(&kind, "method", || shown(method)));
+    }
+    for name in &kinds.headers {
+        let kind = Kind {
+            headers: vec![name.clone()],
+            ..Kind::default()
+        };
+        changes.extend(facets.compare(&kind, "request header", || shown(name)));
+    }
+    for own in &kinds.types {
+        let kind = Kind {
+            content_type: Some(own.clone()),
+            ..Kind::default()
+        };
+        changes.extend(facets.compare(&kind, "content type", || shown(own)));
+    }
+    if changes.len() > before || (from.policies.len() <= 1 && to.policies.len() <= 1) {
+        return;
+    }
+    // Several policies may allow together what none of those before allowed in one request.
+    for (view, _) in &to.policies {
+        let allowed = |names: &[String]| -> Vec<String> {
+            names
+                .iter()
+                .filter(|name| view.allows_header(name))
+                .cloned()
+                .collect()
+        };
+        for method in kinds
+            .methods
+            .iter()
+            .filter(|method| view.allows_method(method))
+        {
+            let headers = Kind {
+                method: Some(method.clone()),
+                headers: allowed(&kinds.headers),
+                content_type: None,
+            };
+            let types = kinds
+                .types
+                .iter()
+                .filter(|own| view.covers(own))
+                .map(|own| Kind {
+                    method: Some(method.clone()),
+                    headers: Vec::new(),
+                    content_type: Some(own.clone()),
+                });
+            for kind in std::iter::once(headers).chain(types) {
+                let detail = || format!("{} with its headers or types", shown(method));
+                changes.extend(facets.compare(&kind, "combination", detail));
+            }
+        }
+    }
+}
+
+/// Numbers of the policies of both sides that a kind of request passes.
+type Selected = (Vec<usize>, Vec<usize>);
+
+/// Comparisons by kind; the same policies on both sides are compared once.
+struct Facets<'a, 'p> {
+    from: &'a Side<'p>,
+    to: &'a Side<'p>,
+    direction: Direction,
+    known: HashMap<Selected, Option<Option<String>>>,
+    /// Whether an origin that is allowed at all only on one side is told already.
+    has_origins: bool,
+}
+
+impl Facets<'_, '_> {
+    fn compare(
+        &mut self,
+        kind: &Kind,
+        facet: &'static str,
+        detail: impl FnOnce() -> String,
+    ) -> Option<Change> {
+        let selected = (self.from.select(kind), self.to.select(kind));
+        let all = |side: &Side<'_>, numbers: &[usize]| numbers.len() == side.policies.len();
+        if all(self.from, &selected.0) && all(self.to, &selected.1) {
+            // Nothing but the origins tells these apart, and those are compared.
+            return None;
+        }
+        if !self.known.contains_key(&selected) {
+            let found = self.find(&selected.0, &selected.1);
+            self.known.insert(selected.clone(), found);
+        }
+        let witness = self.known[&selected].clone()?;
+        Some(Change {
+            direction: self.direction,
+            facet,
+            detail: detail(),
+            witness,
+        })
+    }
+
+    /// An origin that these policies of `to` allow and those of `from` do not: one that `from` allows
+    /// otherwise, or one at all when no origin is told yet. The inner `None` is undecided.
+    fn find(&self, from: &[usize], to: &[usize]) -> Option<Option<String>> {
+        let (from_space, to_space) = (self.from.space(from), self.to.space(to));
+        let both = to_space.patterns().iter().chain(self.from.all.patterns());
+        let told_before = both.filter_map(sample_of).find(|text| {
+            to_space.contains(text) && !from_space.contains(text) && self.from.all.contains(text)
+        });
+        if told_before.is_some() {
+            return Some(told_before);
+        }
+        if self.has_origins {
+            return None;
+        }
+        let mut patterns = to_space.patterns().iter();
+        patterns.find_map(|pattern| match from_space.outside(pattern) {
+            Outside::Nothing => None,
+            Outside::Witness(text) => Some(Some(text)),
+            Outside::Undecided => Some(None),
+        })
+    }
+}
+
+/// What goes out with a grant, for origins that both sides grant.
+fn grants(old: &Side<'_>, new: &Side<'_>, changes: &mut Vec<Change>) {
+    let mut told = HashSet::new();
+    let single = old.policies.len() == 1 && new.policies.len() == 1;
+    if single && differences(old.policies[0].0, new.policies[0].0).is_empty() {
+        return;
+    }
+    let spaces = |side: &Side<'_>| -> Vec<PatternSpace> {
+        let own = side.policies.iter().map(|(_, patterns)| patterns.clone());
+        own.map(PatternSpace::new).collect()
+    };
+    let (old_spaces, new_spaces) = (spaces(old), spaces(new));
+    let samples = new.patterns().into_iter().chain(old.patterns());
+    for text in samples.filter_map(|pattern| sample_of(&pattern)) {
+        for method in ["GET", "POST", "PUT"] {
+            let decides = |side: &Side<'_>, spaces: &[PatternSpace]| {
+                (0..spaces.len()).find(|&number| {
+                    side.policies[number].0.allows_method(method) && spaces[number].contains(&text)
+                })
+            };
+            let found = (decides(old, &old_spaces), decides(new, &new_spaces));
+            let (Some(old_number), Some(new_number)) = found else {
+                continue;
+            };
+            let (old_view, new_view) = (old.policies[old_number].0, new.policies[new_number].0);
+            for (direction, facet, detail) in differences(old_view, new_view) {
+                if told.insert((direction, facet, detail.clone())) {
+                    changes.push(Change {
+                        direction,
+                        facet,
+                        detail,
+                        witness: Some(text.clone()),
+                    });
+                }
+            }
+            if single {
+                return;
+            }
+        }
+    }
+}
+
+type Difference = (Direction, &'static str, String);
+
+/// What two policies send differently to an origin that both grant.
+fn differences(old: PolicyView<'_>, new: PolicyView<'_>) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let flags: [(&'static str, bool, bool); 3] = [
+        ("credentials", old.credentials(), new.credentials()),
+        ("timing", old.timing(), new.timing()),
+        (
+            "private network",
+            old.private_network(),
+            new.private_network(),
+        ),
+    ];
+    for (facet, before, after) in flags {
+        match (before, after) {
+            (false, true) => found.push((Direction::Widened, facet, "now allowed".to_owned())),
+            (true, false) => found.push((Direction::Narrowed, facet, "not any more".to_owned())),
+            (false, false) | (true, true) => {}
+        }
+    }
+    let (before, after) = (old.exposed(), new.exposed());
+    let missing = |names: &[String], others: &[String]| -> Vec<String> {
+        let has_star = others.iter().any(|name| name == "*");
+        let mut names = names.to_vec();
+        names.retain(|name| !others.contains(name) && !has_star);
+        names
+    };
+    for (direction, names) in [
+        (Direction::Widened, missing(&after, &before)),
+        (Direction::Narrowed, missing(&before, &after)),
+    ] {
+        if !names.is_empty() {
+            found.push((direction, "expose", names.join(", ")));
+        }
+    }
+    if old.max_age_s() != new.max_age_s() {
+        let shown = |seconds: Option<u32>| {
+            seconds.map_or_else(|| "not sent".to_owned(), |own| format!("{own} s"))
+        };
+        let detail = format!("{} → {}", shown(old.max_age_s()), shown(new.max_age_s()));
+        found.push((Direction::Changed, "max_age", detail));
+    }
+    let (before, after) = (old.resource_policy(), new.resource_policy());
+    if before != after {
+        // Without the field any site may embed the response (Fetch §3.7).
+        let reach = |value: &Option<String>| match value.as_deref() {
+            Some("same-origin") => 0,
+            Some("same-site") => 1,
+            Some(_) | None => 2,
+        };
+        let direction = match reach(&after).cmp(&reach(&before)) {
+            std::cmp::Ordering::Greater => Direction::Widened,
+            std::cmp::Ordering::Less => Direction::Narrowed,
+            std::cmp::Ordering::Equal => Direction::Changed,
+        };
+        let shown = |value: Option<String>| value.unwrap_or_else(|| "not sent".to_owned());
+        let detail = format!("{} → {}", shown(before), shown(after));
+        found.push((direction, "resource_policy", detail));
+    }
+    found
+}
