@@ -227,6 +227,11 @@ fn unusable_inputs_say_where_and_why() {
             "[{\"functionName\": \"set_resp_header\", \"functionArgs\": []}]",
             "1: error: the setting names no header",
         ),
+        (
+            IngressNginx,
+            "kind: Ingress\nspec: {rules: [{host: a b}]}",
+            "1: error: no rule of the input has a host",
+        ),
         (IngressNginx, "", "1: error: there is neither an Ingress"),
         (
             IngressNginx,

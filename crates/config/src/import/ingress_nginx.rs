@@ -43,6 +43,10 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), ImportError> {
         sites.add(manifest, policies, draft);
     }
     sites.finish(draft);
+    if draft.sites.is_empty() {
+        let message = "no rule of the input has a host that a site can have";
+        return Err(ImportError::at(manifests[0].line, message));
+    }
     Ok(())
 }
 
