@@ -1,6 +1,6 @@
 //! One hash table for whole hosts and host suffixes, looked up in a walk from the right.
 //!
-//! A lookup probes only where a bitmap of lengths says that some rule has a key of that length: once
+//! A lookup probes only where a bitmap of lengths says that a rule has a key of that length: once
 //! at the full length, and where the host has a dot before so many bytes. A probe hashes the key's
 //! bytes in words of eight and confirms by comparing the text, so a hash collision can never grant
 //! anything. Nothing is hashed when no length fits.
@@ -531,8 +531,8 @@ const fn fold(a: u64, b: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
-/// Ends the sum over the words of the last `len` bytes. `partial` holds at most seven bytes, so that
-/// its low byte is free for the length.
+/// Ends the sum over the words of the last `len` bytes. `partial` holds at most seven bytes: its low
+/// byte is free for the length.
 #[inline(always)]
 const fn finish(key: HashKey, sum: u64, partial: u64, len: usize, kind: KeyKind) -> u64 {
     let kind = match kind {
