@@ -5,6 +5,7 @@ mod prepare;
 mod report;
 mod run;
 mod serve_null;
+mod suite;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,9 @@ enum Command {
     /// A server that sends fixed bytes: the ceiling of this machine
     #[command(after_help = serve_null::EXAMPLES)]
     ServeNull(serve_null::ServeNull),
+    /// Benchmark scenarios against Corsair and its peers, each doing the same verified job
+    #[command(after_help = suite::EXAMPLES)]
+    Suite(Box<suite::SuiteFlags>),
 }
 
 /// Reads the flags and does what they say.
@@ -58,6 +62,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(EXIT_GOOD))
         }
         Command::Compare(flags) => compare::compare(&flags).map(ExitCode::from),
+        Command::Suite(flags) => suite::run(&flags).map(ExitCode::from),
         Command::ServeNull(flags) => {
             serve_null::serve(flags)?;
             Ok(ExitCode::from(EXIT_GOOD))

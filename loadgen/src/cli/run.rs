@@ -370,7 +370,7 @@ fn exit_code(summary: &Summary, fail_on: &[FailOn], objectives: &[Slo]) -> u8 {
     }
 }
 
-fn percent(text: &str) -> Result<f64, String> {
+pub(super) fn percent(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
         Ok(_) | Err(_) => Err("a number from 0 to 100".to_owned()),

@@ -18,6 +18,8 @@ use std::io::{self, Write as _};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::affinity::{self, AffinityError};
 
 /// Bodies up to this size are copied behind their head, so that one contiguous send leaves.
@@ -168,6 +170,14 @@ impl Answer {
 /// `size` bytes of printable text, the same in every run.
 fn body_of(size: usize) -> Vec<u8> {
     (b'a'..=b'z').cycle().take(size).collect()
+}
+
+/// SHA-256 of the body that null servers of this size send, in hexadecimal digits.
+#[must_use]
+pub fn body_sha256(body_bytes: u64) -> String {
+    let body = body_of(usize::try_from(body_bytes).unwrap_or(usize::MAX));
+    let digest = Sha256::digest(body);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a null server answers to nothing but GET.

@@ -475,7 +475,7 @@ fn per_second(count: u64, seconds: f64) -> f64 {
     }
 }
 
-fn rfc3339(since_1970: Duration) -> String {
+pub(crate) fn rfc3339(since_1970: Duration) -> String {
     // Whole milliseconds are enough to find the run again.
     let milliseconds = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_millisecond(milliseconds)

@@ -156,7 +156,7 @@ pub enum Role {
 /// Who takes part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Peer {
-    /// Unique: `nginx`, `corsair`, `corsair#2` (the A/A control), `corsair@old`, `null-epoll`.
+    /// Unique: `nginx`, `corsair`, `corsair#2` (the A/A control), `corsair:old`, `null-epoll`.
     pub id: String,
     /// Folder in `benches/peers/`.
     pub runner: String,
@@ -512,7 +512,7 @@ pub struct Ratio {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// Coverage of the interval, 0.95. With few rounds it is the range of what was seen.
+    /// Coverage of the interval, 0.95; 0.95 too for one round, whose ends are the round itself.
     pub confidence: f64,
     /// The ratios, in order of rounds.
     pub rounds: Vec<f64>,

@@ -13,5 +13,6 @@ mod outputs;
 mod run;
 mod selfcheck;
 mod server;
+mod suite;
 mod suite_report;
 mod traffic;

@@ -1,0 +1,471 @@
+//! A scenario's stage: the upstream and every contestant, started, verified and warmed.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use rustix::process::Signal;
+
+use super::artefact::{ConfigFile, Parameters, Role, Storm, Trial, TrialOutcome};
+use super::job::{self, Scrutiny};
+use super::load::{self, Pace, Run};
+use super::peer::{Contestant, Place, Reload, run_before};
+use super::server_process::{ServerProcess, signal_process};
+use super::suite_run::Settings;
+use crate::plan::Length;
+use crate::report::Summary;
+
+/// Time a peer gets until it listens; 100,000 rules take some of them several seconds.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often it is tried.
+const READY_POLL: Duration = Duration::from_millis(20);
+
+/// Responses checked byte for byte before anything is timed.
+const VERIFIED: u64 = 24;
+
+/// Responses asked for while the upstream stands still; each that does not come takes a timeout.
+const VERIFIED_WITHOUT_UPSTREAM: u64 = 2;
+
+/// Bytes of a log that a failure shows, from its end.
+const LOG_BYTES_SHOWN: usize = 600;
+
+/// The upstream of all contestants: a null server on the generator's CPU.
+#[derive(Debug)]
+pub struct Upstream {
+    process: ServerProcess,
+    port: u16,
+}
+
+/// A contestant that serves.
+#[derive(Debug)]
+pub struct Serving {
+    /// Its id.
+    pub peer: String,
+    /// What part it plays.
+    pub role: Role,
+    /// Its processes.
+    pub process: ServerProcess,
+    /// Where it serves.
+    pub address: SocketAddr,
+    reload: Option<Reload>,
+    folder: PathBuf,
+}
+
+/// Numbers runs, so that no two of them ask for the same new things.
+static RUNS: AtomicU64 = AtomicU64::new(1);
+
+impl Upstream {
+    /// Starts it in `folder`.
+    ///
+    /// # Errors
+    /// When it does not listen.
+    pub fn start(parameters: &Parameters, folder: &Path, cpu: usize) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        let lifetime = if parameters.storm == Some(Storm::BrownOut) {
+            let stale = job::STALE_SECONDS;
+            format!("max-age=1, stale-while-revalidate={stale}, stale-if-error={stale}")
+        } else {
+            "max-age=3600".to_owned()
+        };
+        let command = [
+            std::env::current_exe()?.display().to_string(),
+            "serve-null".to_owned(),
+            "--driver=epoll".to_owned(),
+            format!("--listen=127.0.0.1:{port}"),
+            format!("--size={}", parameters.body_bytes),
+            format!("--header=Cache-Control: {lifetime}"),
+        ];
+        let mut command = Vec::from(command);
+        if parameters.storm != Some(Storm::BrownOut) {
+            // Envoy stores nothing that is not dated. The date stands still, which only matters
+            // where lifetimes are shorter than the suite.
+            let now = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT");
+            command.push(format!("--header=Date: {now}"));
+        }
+        fs::create_dir_all(folder)?;
+        let log = folder.join("log");
+        let mut process = ServerProcess::start(&command, folder, &log, cpu, Signal::TERM)?;
+        wait_until_ready(&mut process, port, &log).context("the upstream")?;
+        Ok(Self { process, port })
+    }
+
+    /// Its CPU time so far.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        self.process.cpu_time()
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+}
+
+/// What [`admit`] came to.
+pub struct Admission {
+    /// For the record.
+    pub trial: Trial,
+    /// The contestant, when it may be timed.
+    pub serving: Option<Serving>,
+}
+
+/// Starts `contestant`, verifies and warms it. What goes wrong is in the trial.
+///
+/// # Errors
+/// Only what is wrong with the suite itself: a condition in `peer.toml`.
+pub fn admit(
+    contestant: &Contestant,
+    scenario: &str,
+    parameters: &Parameters,
+    upstream: &Upstream,
+    folder: &Path,
+    settings: &Settings,
+) -> anyhow::Result<Admission> {
+    let mut trial = Trial {
+        scenario: scenario.to_owned(),
+        peer: contestant.id.clone(),
+        outcome: TrialOutcome::Ran,
+        command: Vec::new(),
+        config: Vec::new(),
+        verified: 0,
+        response_head: None,
+        resident_bytes: None,
+    };
+    if let Some(reason) = contestant.cannot(parameters)? {
+        trial.outcome = TrialOutcome::CannotDoThis { reason };
+    } else if contestant.program.is_none() {
+        let install = contestant.install().to_owned();
+        trial.outcome = TrialOutcome::Missing { install };
+    } else {
+        match start(
+            contestant, parameters, upstream, folder, settings, &mut trial,
+        ) {
+            Ok(serving) => {
+                return Ok(Admission {
+                    trial,
+                    serving: Some(serving),
+                });
+            }
+            Err(error) => {
+                trial.outcome = TrialOutcome::Failed {
+                    reason: format!("{error:#}"),
+                };
+            }
+        }
+    }
+    Ok(Admission {
+        trial,
+        serving: None,
+    })
+}
+
+fn start(
+    contestant: &Contestant,
+    parameters: &Parameters,
+    upstream: &Upstream,
+    folder: &Path,
+    settings: &Settings,
+    trial: &mut Trial,
+) -> anyhow::Result<Serving> {
+    fs::create_dir_all(folder)?;
+    let place = Place {
+        folder: folder.to_owned(),
+        port: free_port()?,
+        spare_port: free_port()?,
+        upstream_port: upstream.port,
+    };
+    let prepared = contestant.prepare(parameters, &place)?;
+    for command in &prepared.before {
+        run_before(command, folder)?;
+    }
+    let shown = |text: &str| text.replace(&place.folder.display().to_string(), "DIR");
+    trial.command = prepared.command.iter().map(|word| shown(word)).collect();
+    trial.config = prepared
+        .config
+        .into_iter()
+        .map(|file| ConfigFile {
+            text: shown(&file.text),
+            ..file
+        })
+        .collect();
+    if parameters.storm == Some(Storm::Reload) && contestant.role != Role::Null {
+        ensure!(prepared.reload.is_some(), "no way to reload is known");
+    }
+    let log = folder.join("log");
+    let mut process = ServerProcess::start(
+        &prepared.command,
+        folder,
+        &log,
+        settings.server_cpu,
+        prepared.stop,
+    )?;
+    wait_until_ready(&mut process, place.port, &log)?;
+    let mut serving = Serving {
+        peer: contestant.id.clone(),
+        role: contestant.role,
+        process,
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, place.port)),
+        reload: prepared.reload,
+        folder: folder.to_owned(),
+    };
+    serving
+        .verify(parameters, upstream, settings, trial)
+        .map_err(|error| {
+            let said = end_of(&log);
+            if said.is_empty() {
+                error
+            } else {
+                error.context(format!("it said: {said}"))
+            }
+        })?;
+    serving.warm_up(parameters, settings)?;
+    Ok(serving)
+}
+
+impl Serving {
+    /// Asks for everything once, then checks answers byte for byte, then that stored ones need no
+    /// upstream.
+    fn verify(
+        &mut self,
+        parameters: &Parameters,
+        upstream: &Upstream,
+        settings: &Settings,
+        trial: &mut Trial,
+    ) -> anyhow::Result<()> {
+        if self.role != Role::Null
+            && parameters.hit_ratio > 0.0
+            && parameters.storm != Some(Storm::Preflight)
+        {
+            let kinds = [job::key_requests(parameters)];
+            let filled = self.count(&kinds, parameters.keys, settings)?;
+            judge(&filled).context("when asked first")?;
+        }
+        let kinds = job::requests(parameters, self.role, Scrutiny::Verify, next_run());
+        let verified = self.count(&kinds, VERIFIED, settings)?;
+        judge(&verified).context("when verified")?;
+        trial.verified = verified.requests;
+        trial.response_head = response_head(self.address, parameters, self.role).ok();
+        let all_stored = parameters.hit_ratio >= 1.0 && parameters.storm.is_none();
+        if self.role != Role::Null && all_stored {
+            signal_process(upstream.pid(), Signal::STOP)?;
+            let stored = self.count(&kinds, VERIFIED_WITHOUT_UPSTREAM, settings);
+            signal_process(upstream.pid(), Signal::CONT)?;
+            judge(&stored?).context("while the upstream stood still, so it does not cache")?;
+        }
+        Ok(())
+    }
+
+    fn warm_up(&self, parameters: &Parameters, settings: &Settings) -> anyhow::Result<()> {
+        if settings.warmup.is_zero() {
+            return Ok(());
+        }
+        let kinds = job::requests(parameters, self.role, Scrutiny::Timed, next_run());
+        let pace = Pace::Closed {
+            depth: parameters.depth,
+        };
+        let length = Length::Duration(settings.warmup);
+        let warmed = self.load(parameters, &kinds, pace, length, settings)?;
+        judge(&warmed).context("when warmed up")
+    }
+
+    fn count(
+        &self,
+        kinds: &[crate::traffic::Kind],
+        count: u64,
+        settings: &Settings,
+    ) -> anyhow::Result<Summary> {
+        let run = Run {
+            address: self.address,
+            connections: 2,
+            requests_per_connection: None,
+            pace: Pace::Closed { depth: 1 },
+            length: Length::Count(count),
+            cpu: settings.client_cpu,
+            seed: settings.seed,
+            stolen_share_max: 1.0,
+        };
+        load::run(&run, kinds, &settings.interrupt)
+    }
+
+    /// One run of the scenario's traffic.
+    ///
+    /// # Errors
+    /// When it cannot be made at all.
+    pub fn timed(
+        &self,
+        parameters: &Parameters,
+        pace: Pace,
+        length: Duration,
+        upstream: &Upstream,
+        settings: &Settings,
+    ) -> anyhow::Result<Summary> {
+        let kinds = job::requests(parameters, self.role, Scrutiny::Timed, next_run());
+        let work = || self.load(parameters, &kinds, pace, Length::Duration(length), settings);
+        match parameters.storm {
+            Some(Storm::Reload) if self.role != Role::Null => load::disturbed(
+                |goes_on| {
+                    while goes_on(Duration::from_millis(250)) {
+                        self.reload();
+                    }
+                },
+                work,
+            ),
+            Some(Storm::BrownOut) if self.role != Role::Null => load::disturbed(
+                |goes_on| {
+                    if goes_on(length / 4) {
+                        // The upstream is ours and waits to be ended by us: both signals arrive.
+                        drop(signal_process(upstream.pid(), Signal::STOP));
+                        goes_on(length / 2);
+                        drop(signal_process(upstream.pid(), Signal::CONT));
+                    }
+                },
+                work,
+            ),
+            None | Some(Storm::Preflight | Storm::Churn | Storm::Reload | Storm::BrownOut) => {
+                work()
+            }
+        }
+    }
+
+    fn load(
+        &self,
+        parameters: &Parameters,
+        kinds: &[crate::traffic::Kind],
+        pace: Pace,
+        length: Length,
+        settings: &Settings,
+    ) -> anyhow::Result<Summary> {
+        let run = Run {
+            address: self.address,
+            connections: parameters.connections,
+            requests_per_connection: parameters.requests_per_connection,
+            pace,
+            length,
+            cpu: settings.client_cpu,
+            seed: settings.seed,
+            stolen_share_max: settings.stolen_share_max,
+        };
+        load::run(&run, kinds, &settings.interrupt)
+    }
+
+    /// Has it read its rules again. A reload that cannot be asked for shows in the next answers.
+    fn reload(&self) {
+        match &self.reload {
+            None => {}
+            Some(Reload::Signal(signal)) => drop(self.process.signal(*signal)),
+            Some(Reload::Command(words)) => {
+                if let Some((program, arguments)) = words.split_first() {
+                    let command = std::process::Command::new(program)
+                        .args(arguments)
+                        .current_dir(&self.folder)
+                        .stdin(std::process::Stdio::null())
+                        .output();
+                    drop(command);
+                }
+            }
+        }
+    }
+}
+
+fn next_run() -> u64 {
+    // Unique numbers are all that is asked of it.
+    RUNS.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Fails unless every answer was right.
+///
+/// # Errors
+/// What was wrong first.
+pub fn judge(summary: &Summary) -> anyhow::Result<()> {
+    if let Some(sample) = &summary.sample {
+        let head = sample.answer.split("\r\n\r\n").next().unwrap_or_default();
+        bail!("{}; it answered {head:?}", sample.rule);
+    }
+    if let Some((kind, text)) = summary.error_texts.iter().next() {
+        bail!("{kind}: {text}");
+    }
+    ensure!(summary.errors == 0, "{} requests were lost", summary.errors);
+    ensure!(!summary.never_connected, "no connection could be made");
+    ensure!(summary.requests > 0, "nothing was answered");
+    Ok(())
+}
+
+/// A port nobody listens on now.
+///
+/// # Errors
+/// When there is none.
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no worker waits here, but the suite, for another process to listen"
+)]
+fn wait_until_ready(process: &mut ServerProcess, port: u16, log: &Path) -> anyhow::Result<()> {
+    let deadline = Instant::now() + READY_TIMEOUT;
+    loop {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(());
+        }
+        ensure!(process.is_running(), "it ended at once: {}", end_of(log));
+        ensure!(
+            Instant::now() < deadline,
+            "it does not listen after {} s: {}",
+            READY_TIMEOUT.as_secs(),
+            end_of(log)
+        );
+        std::thread::sleep(READY_POLL);
+    }
+}
+
+fn end_of(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let begin = text.len().saturating_sub(LOG_BYTES_SHOWN);
+    String::from_utf8_lossy(&text[begin..]).trim().to_owned()
+}
+
+/// One answer's head, for the record: unequal heads are unequal work.
+fn response_head(address: SocketAddr, p: &Parameters, role: Role) -> anyhow::Result<String> {
+    use std::io::{Read as _, Write as _};
+    let kinds = job::requests(p, role, Scrutiny::Verify, next_run());
+    let kind = kinds.first().context("a scenario asks for something")?;
+    let named = kind
+        .origins
+        .granted
+        .first()
+        .or(kind.origins.hostile.first());
+    let mut request = format!("{} /object/0 HTTP/1.1\r\n", kind.method);
+    for (name, value) in &kind.fields {
+        request += &format!("{name}: {value}\r\n");
+    }
+    if let Some(origin) = named {
+        request += &format!("Origin: {origin}\r\n");
+    }
+    request += "\r\n";
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(request.as_bytes())?;
+    let mut head = Vec::new();
+    let mut buffer = [0; 4096];
+    let end = loop {
+        if let Some(end) = memchr::memmem::find(&head, b"\r\n\r\n") {
+            break end + 4;
+        }
+        let received = stream.read(&mut buffer)?;
+        ensure!(received > 0 && head.len() < 64 * 1024, "no head");
+        head.extend_from_slice(&buffer[..received]);
+    };
+    Ok(String::from_utf8_lossy(&head[..end]).into_owned())
+}
+
+/// Whether the user asked to stop.
+#[must_use]
+pub fn is_interrupted(interrupt: &AtomicBool) -> bool {
+    interrupt.load(Ordering::Relaxed)
+}

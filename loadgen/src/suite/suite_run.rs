@@ -1,0 +1,387 @@
+//! A whole suite: what it will take, every scenario in turn, and the artefact.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use super::artefact::{
+    ARTEFACT_FORMAT, ARTEFACT_VERSION, Artefact, Measurement, Options, Peer, PeerStatus, Trial,
+    TrialOutcome,
+};
+use super::peer::Contestant;
+use super::scenario::Planned;
+use super::stage::{self, Serving, Upstream, is_interrupted};
+use super::{machine, open_loop, rounds};
+use crate::affinity;
+use crate::report::summary::rfc3339;
+
+/// Start, verification and fill of one contestant, as seen on two shared CPUs.
+const ADMISSION: Duration = Duration::from_millis(900);
+
+/// Connections made and ended around one run.
+const RUN_OVERHEAD: Duration = Duration::from_millis(120);
+
+/// A ratio of two equal programs farther from 1 than this puts a session in doubt.
+const SAME_RATIO_OFF_MAX: f64 = 0.05;
+
+/// How a suite is run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Paired rounds of every scenario.
+    pub rounds: u32,
+    /// Length of one run.
+    pub run: Duration,
+    /// Load before the first round.
+    pub warmup: Duration,
+    /// Time the whole suite may take.
+    pub budget: Option<Duration>,
+    /// CPU of the servers.
+    pub server_cpu: usize,
+    /// CPU of generator and upstream.
+    pub client_cpu: usize,
+    /// Stolen share of CPU time from which on a round is void.
+    pub stolen_share_max: f64,
+    /// Seed of all draws.
+    pub seed: u64,
+    /// Set when the user wants to stop.
+    pub interrupt: Arc<AtomicBool>,
+}
+
+/// A suite, ready to run.
+#[derive(Debug)]
+pub struct Suite {
+    /// How.
+    pub settings: Settings,
+    /// Who.
+    pub contestants: Vec<Contestant>,
+    /// What.
+    pub scenarios: Vec<Planned>,
+    /// The command line.
+    pub command: Vec<String>,
+    /// Files, as given.
+    pub files: Vec<String>,
+    /// The pattern that scenario names had to match.
+    pub only: Option<String>,
+}
+
+/// What a suite says while it runs.
+#[derive(Debug)]
+pub enum Note<'a> {
+    /// A scenario begins: number from 1, of how many, its name.
+    Scenario(usize, usize, &'a str),
+    /// A contestant was admitted, or not.
+    Admitted(&'a Trial),
+    /// One run is done.
+    Measured(&'a Measurement),
+    /// A round counts for nothing.
+    Void {
+        /// Which.
+        round: u32,
+        /// Why.
+        reason: &'a str,
+    },
+    /// Knee or latency of a contestant.
+    OpenLoop(&'a str),
+}
+
+impl Suite {
+    fn takes_part(planned: &Planned, contestant: &Contestant) -> bool {
+        let asked = planned.peers.as_ref();
+        asked.is_none_or(|ids| ids.contains(&contestant.id))
+    }
+
+    fn run_of(&self, planned: &Planned) -> Duration {
+        planned.run.unwrap_or(self.settings.run)
+    }
+
+    /// The time that all of it takes when nothing has to be repeated.
+    #[must_use]
+    pub fn estimate(&self) -> Duration {
+        let of_scenario = |planned: &Planned| {
+            let present = |contestant: &&Contestant| {
+                contestant.program.is_some()
+                    && Self::takes_part(planned, contestant)
+                    && matches!(contestant.cannot(&planned.scenario.parameters), Ok(None))
+            };
+            let present = self.contestants.iter().filter(present).count();
+            let present = u32::try_from(present).unwrap_or(u32::MAX);
+            let run = self.run_of(planned) + RUN_OVERHEAD;
+            let open = if planned.scenario.open_loop {
+                let points = u32::try_from(open_loop::POINTS).unwrap_or(0);
+                run * (open_loop::KNEE_STEPS + points)
+            } else {
+                Duration::ZERO
+            };
+            (ADMISSION + self.settings.warmup + run * self.settings.rounds + open) * present
+        };
+        self.scenarios.iter().map(of_scenario).sum()
+    }
+
+    /// Runs it. Scratch files are made in `scratch`; the artefact is complete also when the user
+    /// stopped it.
+    ///
+    /// # Errors
+    /// When the machine does not let it: a CPU, a port, a folder; or a peer's folder is wrong.
+    pub fn run(&self, scratch: &Path, note: &mut dyn FnMut(Note<'_>)) -> anyhow::Result<Artefact> {
+        let began = Instant::now();
+        // Nothing of ours may run where the servers do.
+        affinity::pin_current_thread(self.settings.client_cpu)?;
+        let mut artefact = self.begin();
+        for (index, planned) in self.scenarios.iter().enumerate() {
+            let scenario = &planned.scenario;
+            if is_interrupted(&self.settings.interrupt) {
+                self.skip(planned, "the suite was interrupted", &mut artefact);
+                continue;
+            }
+            let spent = self
+                .settings
+                .budget
+                .is_some_and(|budget| began.elapsed() >= budget);
+            if spent {
+                self.skip(planned, "the time was up", &mut artefact);
+                continue;
+            }
+            note(Note::Scenario(
+                index + 1,
+                self.scenarios.len(),
+                &scenario.name,
+            ));
+            let folder = scratch.join(format!("scenario-{index}"));
+            self.play(planned, &folder, &mut artefact, note)
+                .with_context(|| format!("scenario {}", scenario.name))?;
+            // Scratch files of peers are of no use later; what could not be removed goes at the end.
+            drop(std::fs::remove_dir_all(&folder));
+        }
+        artefact.interrupted = is_interrupted(&self.settings.interrupt);
+        artefact.options.elapsed_s = began.elapsed().as_secs_f64();
+        artefact.finished_at = rfc3339(crate::clock::wall_time());
+        artefact.doubts = doubts(&artefact);
+        artefact.readable = artefact.doubts.is_empty();
+        Ok(artefact)
+    }
+
+    fn begin(&self) -> Artefact {
+        let settings = &self.settings;
+        let driver = if crate::io::has_rings() {
+            "io_uring"
+        } else {
+            "epoll"
+        };
+        let mut machine = machine::facts(settings.server_cpu);
+        driver.clone_into(&mut machine.generator_driver);
+        let folder = self.files.first().map(PathBuf::from).unwrap_or_default();
+        let folder = folder
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let now = rfc3339(crate::clock::wall_time());
+        Artefact {
+            format: ARTEFACT_FORMAT.to_owned(),
+            version: ARTEFACT_VERSION,
+            loadgen: env!("CARGO_PKG_VERSION").to_owned(),
+            command: self.command.clone(),
+            started_at: now.clone(),
+            finished_at: now,
+            interrupted: false,
+            readable: true,
+            doubts: Vec::new(),
+            options: Options {
+                files: self.files.clone(),
+                rounds: settings.rounds,
+                run_s: settings.run.as_secs_f64(),
+                warmup_s: settings.warmup.as_secs_f64(),
+                server_cpu: settings.server_cpu,
+                client_cpu: settings.client_cpu,
+                only: self.only.clone(),
+                seed: settings.seed,
+                budget_s: settings
+                    .budget
+                    .unwrap_or_else(|| self.estimate())
+                    .as_secs_f64(),
+                elapsed_s: 0.0,
+                profile: if cfg!(debug_assertions) {
+                    "debug"
+                } else {
+                    "release"
+                }
+                .to_owned(),
+            },
+            project: machine::project(folder.unwrap_or(Path::new("."))),
+            machine,
+            peers: self.contestants.iter().map(peer_of).collect(),
+            scenarios: self
+                .scenarios
+                .iter()
+                .map(|planned| planned.scenario.clone())
+                .collect(),
+            trials: Vec::new(),
+            measurements: Vec::new(),
+            knees: Vec::new(),
+            open_points: Vec::new(),
+            summaries: Vec::new(),
+            controls: Vec::new(),
+        }
+    }
+
+    fn skip(&self, planned: &Planned, reason: &str, artefact: &mut Artefact) {
+        let trials = self
+            .contestants
+            .iter()
+            .map(|contestant| skipped(planned, contestant, reason));
+        artefact.trials.extend(trials);
+    }
+
+    /// One scenario with everybody in it.
+    fn play(
+        &self,
+        planned: &Planned,
+        folder: &Path,
+        artefact: &mut Artefact,
+        note: &mut dyn FnMut(Note<'_>),
+    ) -> anyhow::Result<()> {
+        let scenario = &planned.scenario;
+        let settings = &self.settings;
+        let upstream = Upstream::start(
+            &scenario.parameters,
+            &folder.join("upstream"),
+            settings.client_cpu,
+        )?;
+        let mut serving: Vec<Serving> = Vec::new();
+        let first_trial = artefact.trials.len();
+        for (index, contestant) in self.contestants.iter().enumerate() {
+            if !Self::takes_part(planned, contestant) {
+                let reason = "not asked for in this scenario";
+                artefact.trials.push(skipped(planned, contestant, reason));
+                continue;
+            }
+            if is_interrupted(&settings.interrupt) {
+                let reason = "the suite was interrupted";
+                artefact.trials.push(skipped(planned, contestant, reason));
+                continue;
+            }
+            let own = folder.join(format!("peer-{index}"));
+            let admission = stage::admit(
+                contestant,
+                &scenario.name,
+                &scenario.parameters,
+                &upstream,
+                &own,
+                settings,
+            )?;
+            note(Note::Admitted(&admission.trial));
+            artefact.trials.push(admission.trial);
+            serving.extend(admission.serving);
+        }
+        let length = self.run_of(planned);
+        let plan = (settings.rounds, length);
+        let found = rounds::run(scenario, &mut serving, &upstream, plan, settings, note)?;
+        let summaries = found.summaries(&scenario.name, &serving);
+        if scenario.open_loop {
+            let (knees, points) = open_loop::run(
+                scenario, &serving, &upstream, &summaries, length, settings, note,
+            )?;
+            artefact.knees.extend(knees);
+            artefact.open_points.extend(points);
+        }
+        for trial in &mut artefact.trials[first_trial..] {
+            if let Some(reason) = found.disqualified.get(&trial.peer) {
+                trial.outcome = TrialOutcome::Failed {
+                    reason: format!("while it was timed: {reason}"),
+                };
+            }
+            let peer = serving.iter().find(|peer| peer.peer == trial.peer);
+            trial.resident_bytes = peer.map(|peer| peer.process.resident_bytes());
+        }
+        artefact
+            .controls
+            .push(found.control(&scenario.name, &serving));
+        artefact.summaries.extend(summaries);
+        artefact.measurements.extend(found.measurements);
+        Ok(())
+    }
+}
+
+fn skipped(planned: &Planned, contestant: &Contestant, reason: &str) -> Trial {
+    Trial {
+        scenario: planned.scenario.name.clone(),
+        peer: contestant.id.clone(),
+        outcome: TrialOutcome::Skipped {
+            reason: reason.to_owned(),
+        },
+        command: Vec::new(),
+        config: Vec::new(),
+        verified: 0,
+        response_head: None,
+        resident_bytes: None,
+    }
+}
+
+fn peer_of(contestant: &Contestant) -> Peer {
+    let status = match &contestant.program {
+        Some(_) => PeerStatus::Ran,
+        None => PeerStatus::Missing {
+            install: contestant.install().to_owned(),
+        },
+    };
+    Peer {
+        id: contestant.id.clone(),
+        runner: contestant.runner.clone(),
+        role: contestant.role,
+        version: contestant.version(),
+        program: contestant
+            .program
+            .as_ref()
+            .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())),
+        program_sha256: contestant.program_sha256(),
+        status,
+    }
+}
+
+/// What makes the whole session doubtful.
+fn doubts(artefact: &Artefact) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if artefact.interrupted {
+        doubts.push("interrupted before the end".to_owned());
+    }
+    if artefact.options.profile == "debug" {
+        doubts.push("programs built without optimisation: use --release".to_owned());
+    }
+    for control in &artefact.controls {
+        if let Some(same) = &control.same
+            && (same.median - 1.0).abs() > SAME_RATIO_OFF_MAX
+        {
+            doubts.push(format!(
+                "{}: two equal programs differed by {:.1} %",
+                control.scenario,
+                100.0 * (same.median - 1.0)
+            ));
+        }
+        let counted = artefact
+            .measurements
+            .iter()
+            .filter(|m| m.scenario == control.scenario && m.void.is_none());
+        let rounds: std::collections::BTreeSet<u32> = counted.map(|m| m.round).collect();
+        if rounds.len() < artefact.options.rounds as usize {
+            doubts.push(format!(
+                "{}: only {} of {} rounds count",
+                control.scenario,
+                rounds.len(),
+                artefact.options.rounds
+            ));
+        }
+    }
+    let skipped = artefact.trials.iter().filter(|trial| {
+        matches!(&trial.outcome, TrialOutcome::Skipped { reason } if reason == "the time was up")
+    });
+    let scenarios: std::collections::BTreeSet<&str> =
+        skipped.map(|trial| trial.scenario.as_str()).collect();
+    if !scenarios.is_empty() {
+        doubts.push(format!(
+            "{} scenarios did not fit into the time",
+            scenarios.len()
+        ));
+    }
+    doubts
+}

@@ -1,0 +1,205 @@
+//! `loadgen suite`: every file in `benches/` is read, every template renders, and a tiny suite of
+//! null servers leaves an artefact of the right shape. Nothing here depends on how long a thing took.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use loadgen::suite::artefact::{Artefact, Role, TrialOutcome};
+use loadgen::suite::peer::{Contestant, Place};
+use loadgen::suite::scenario;
+
+fn benches() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches")
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn every_scenario_file_is_read_and_names_peers_that_are_there() {
+    for path in entries(&benches().join("scenarios")) {
+        let file = scenario::read(&path).unwrap_or_else(|error| panic!("{error}"));
+        for planned in &file.scenarios {
+            let named = planned.peers.iter().flatten().chain(&file.peers);
+            for peer in named {
+                Contestant::find(peer, &benches().join("peers")).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn every_peer_renders_every_shape_of_rules() {
+    let text = r#"
+        peers = []
+        [[scenario]]
+        group = "rules"
+        rules = ["none", "exact", "suffix", "star-anywhere", "mixed"]
+        rule_count = 7
+        operations = [0, 3]
+        [[scenario]]
+        group = "storm"
+        storm = "brown-out"
+    "#;
+    let file = scenario::parse(text, Path::new("shapes.toml")).unwrap();
+    for folder in entries(&benches().join("peers")) {
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let peer = Contestant::find(&name, &benches().join("peers")).unwrap();
+        for planned in &file.scenarios {
+            let scratch = tempfile::tempdir().unwrap();
+            let place = Place {
+                folder: scratch.path().to_owned(),
+                port: 10_001,
+                spare_port: 10_002,
+                upstream_port: 10_003,
+            };
+            let parameters = &planned.scenario.parameters;
+            peer.cannot(parameters).unwrap();
+            let prepared = peer
+                .prepare(parameters, &place)
+                .unwrap_or_else(|error| panic!("{name}, {}: {error:#}", planned.scenario.name));
+            let all = format!("{:?} {:?}", prepared.command, prepared.config);
+            assert!(all.contains("10001"), "{name} does not listen on its port");
+            if peer.role == Role::Peer && parameters.operations == 3 {
+                assert!(all.contains("X-Bench-2"), "{name} leaves out an operation");
+            }
+        }
+    }
+}
+
+/// A peer that is a null server; `lines` are added to its description.
+fn write_peer(folder: &Path, name: &str, role: &str, program: &str, size: &str, lines: &str) {
+    let folder = folder.join(name);
+    fs::create_dir_all(&folder).unwrap();
+    let text = format!(
+        "role = \"{role}\"\nprogram = \"{program}\"\ninstall = \"apt-get install {name}\"\n\
+         version = [\"--version\"]\nstart = [\"serve-null\", \"--driver=epoll\", \
+         \"--listen=127.0.0.1:{{{{ port }}}}\", \"--size={size}\"]\n{lines}\n"
+    );
+    fs::write(folder.join("peer.toml"), text).unwrap();
+}
+
+#[test]
+fn a_tiny_suite_leaves_an_artefact() {
+    let scratch = tempfile::tempdir().unwrap();
+    let peers = scratch.path().join("peers");
+    let size = "{{ body_bytes }}";
+    write_peer(&peers, "null", "null", "loadgen", size, "");
+    write_peer(&peers, "node", "subject", "loadgen", size, "");
+    write_peer(&peers, "wrong", "peer", "loadgen", "3", "");
+    write_peer(&peers, "absent", "peer", "no-such-program-here", size, "");
+    let cannot = "cannot = [{ when = \"body_bytes == 100\", reason = \"too much\" }]";
+    write_peer(&peers, "unable", "peer", "loadgen", size, cannot);
+    let scenarios = scratch.path().join("tiny.toml");
+    let text = "warmup = \"50ms\"\nrounds = 9\n\
+                peers = [\"null\", \"node\", \"node#2\", \"wrong\", \"absent\", \"unable\"]\n\
+                [[scenario]]\ngroup = \"body\"\nrules = \"none\"\noperations = 0\n\
+                body_bytes = 100\nconnections = 2\nopen_loop = true\n\
+                [[scenario]]\ngroup = \"body\"\nbody_bytes = 5\n";
+    fs::write(&scenarios, text).unwrap();
+    let out = scratch.path().join("out.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .arg("suite")
+        .arg(&scenarios)
+        .args([
+            "--rounds",
+            "2",
+            "--seconds",
+            "0.2",
+            "--only",
+            "body100",
+            "--max-steal",
+            "100",
+        ])
+        .arg("--peers-folder")
+        .arg(&peers)
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    let talk = String::from_utf8_lossy(&output.stderr);
+    // 4: measured, but a debug build or a moving machine put it in doubt.
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{talk}");
+    assert!(talk.contains("apt-get install absent"), "{talk}");
+    let artefact = Artefact::from_json(&fs::read_to_string(&out).unwrap()).unwrap();
+    assert_eq!(artefact.scenarios.len(), 1);
+    let trials: BTreeMap<&str, &TrialOutcome> = artefact
+        .trials
+        .iter()
+        .map(|trial| (trial.peer.as_str(), &trial.outcome))
+        .collect();
+    assert_eq!(trials.len(), 6);
+    for ran in ["null", "node", "node#2"] {
+        assert_eq!(trials[ran], &TrialOutcome::Ran, "{ran}");
+        let rounds = artefact.measurements.iter().filter(|m| m.peer == ran);
+        assert_eq!(rounds.map(|m| m.round).collect::<Vec<_>>(), [1, 2], "{ran}");
+        assert!(
+            artefact
+                .knees
+                .iter()
+                .any(|knee| knee.peer == ran && !knee.steps.is_empty())
+        );
+    }
+    let reason = "too much".to_owned();
+    assert_eq!(trials["unable"], &TrialOutcome::CannotDoThis { reason });
+    assert!(matches!(trials["absent"], TrialOutcome::Missing { .. }));
+    assert!(matches!(trials["wrong"], TrialOutcome::Failed { reason } if reason.contains("body")));
+    for measured in &artefact.measurements {
+        assert!(measured.requests > 0 && measured.mismatches + measured.errors == 0);
+        assert!(!measured.histogram.is_empty() && measured.server_cpu_s >= 0.0);
+    }
+    let control = &artefact.controls[0];
+    assert_eq!(control.same.as_ref().map(|same| same.rounds.len()), Some(2));
+    assert_eq!(artefact.summaries.len(), 3);
+    assert!(
+        artefact
+            .summaries
+            .iter()
+            .all(|s| s.to_null.is_some() && s.to_corsair.is_some())
+    );
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        table.contains("| body/no-rules-body100-c2-ops0 | node |"),
+        "{table}"
+    );
+}
+
+#[test]
+fn what_cannot_be_run_is_said() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("bad.toml");
+    let check = |text: &str, flags: &[&str], expected: &str| {
+        fs::write(&path, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+            .arg("suite")
+            .arg(&path)
+            .args(flags)
+            .output()
+            .unwrap();
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{talk}");
+        assert!(talk.contains(expected), "{talk}");
+    };
+    let good = "peers = [\"nobody\"]\n[[scenario]]\ngroup = \"rules\"\n";
+    check("peers = 3", &[], "invalid type");
+    check(good, &[], "no peer `nobody`");
+    check(good, &["--only", "body"], "no scenario's name");
+    check(
+        good,
+        &["--peers", "nobody@/bin/true"],
+        "give another program a label",
+    );
+    check(
+        good,
+        &["--rounds", "0", "--peers", "nobody"],
+        "no peer `nobody`",
+    );
+}
