@@ -233,6 +233,55 @@ resource_policy = "same-site"
 }
 
 #[test]
+fn an_operation_leaves_no_second_line_beside_the_policy_s() {
+    let upstream = Upstream::start();
+    let node = node_with(
+        &upstream,
+        r#"
+[site.cors]
+origins = ["https://app.example"]
+timing = true
+resource_policy = "same-site"
+expose = ["ETag"]
+
+[[site.header]]
+op = "add"
+name = "Cross-Origin-Resource-Policy"
+value = "cross-origin"
+
+[[site.header]]
+op = "add"
+name = "Timing-Allow-Origin"
+value = "*"
+
+[[site.header]]
+op = "set"
+name = "Access-Control-Allow-Origin"
+value = "*"
+
+[[site.header]]
+op = "set"
+name = "Access-Control-Expose-Headers"
+value = "X-Secret"
+"#,
+    );
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header(FRESH.0, FRESH.1);
+    for (origin, granted) in [("https://app.example", true), ("https://evil.net", false)] {
+        let response = node.get("/a").origin(origin).send();
+        let lines = |name| response.head.all(name).collect::<Vec<&str>>();
+        let own: Vec<&str> = granted.then_some(origin).into_iter().collect();
+        assert_eq!(lines("Access-Control-Allow-Origin"), own);
+        assert_eq!(lines("Timing-Allow-Origin"), own);
+        assert_eq!(lines("Cross-Origin-Resource-Policy"), ["same-site"]);
+        let exposed: Vec<&str> = granted.then_some("ETag").into_iter().collect();
+        assert_eq!(lines("Access-Control-Expose-Headers"), exposed);
+    }
+}
+
+#[test]
 fn a_private_network_is_granted_only_where_asked_and_allowed() {
     for (key, expected) in [("", None), ("private_network = true\n", Some("true"))] {
         let upstream = Upstream::start();

@@ -18,6 +18,7 @@ mod harness_itself;
 mod header_operations;
 mod limits;
 mod operations;
+mod origin_lists;
 mod passthrough;
 mod ranges;
 mod readme;

@@ -83,13 +83,15 @@ impl Places {
 /// Reads and compiles the policies of one site or route; with an error there are none.
 pub(crate) fn read_policies(
     sections: &[Fields<'_>],
+    served_hosts: &[String],
     lists: &mut OriginLists<'_>,
     report: &mut Report,
 ) -> LocatedPolicies {
     let mut specs = Vec::with_capacity(sections.len());
     let mut places = Vec::with_capacity(sections.len());
     for fields in sections {
-        let (spec, place) = read_policy(fields, lists, report);
+        let (mut spec, place) = read_policy(fields, lists, report);
+        spec.served_hosts = served_hosts.to_vec();
         specs.push(spec);
         places.push(place);
     }
@@ -210,6 +212,7 @@ fn read_policy(
             }),
         content_types: content_types.map(|text| text.value.to_owned()).collect(),
         dialect: fields.word("dialect").map(dialect).unwrap_or_default(),
+        served_hosts: Vec::new(),
     };
     (spec, places)
 }

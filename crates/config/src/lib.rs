@@ -19,6 +19,7 @@ pub mod fuzzing;
 mod globals;
 mod header_operations;
 pub mod import;
+mod json_schema;
 mod lifetimes;
 mod origin_list;
 mod overrides;
@@ -42,6 +43,7 @@ pub use corsair_cache::UnixMillis;
 
 pub use check::{CONFIG_BYTES_MAX, Checked, FileError, FileSource, NoFiles, check, check_with};
 pub use diagnostic::{Code, Diagnostic, Severity, Snippet};
+pub use json_schema::json_schema;
 pub use origin_list::ORIGINS_FILE_BYTES_MAX;
 pub use places::PlanPlaces;
 pub use plan::{

@@ -117,14 +117,13 @@ impl HeadContext<'_> {
         let vary = self.route.cors.vary_contribution(content_type);
         let owned = vary.owned_fields();
         drop_owned(owned, section);
-        let takes_over = owned.contains(KnownField::AccessControlAllowOrigin);
         if !self.route.headers.is_none() {
             self.with_edit_context(status, outcome, |context| {
                 self.route.headers.apply(section, context);
             });
-            if takes_over {
-                // The policy writes it; two lines are none for a browser.
-                section.remove(KnownField::AccessControlAllowOrigin);
+            // What the policy writes itself: two lines of these are none, or worse, for a browser.
+            if !owned.is_empty() {
+                section.retain(|line| !line.known.is_some_and(|known| vary.writes(known)));
             }
         }
         let stored = section.all(KnownField::Vary);

@@ -31,6 +31,8 @@ struct Surroundings<'s> {
     budget: &'s CacheBudget,
     upstreams: &'s mut Upstreams,
     lists: OriginLists<'s>,
+    /// The hosts of the site that is read, without `*.`.
+    hosts: Vec<String>,
     next_id: u32,
     /// By id.
     places: Vec<RoutePlaces>,
@@ -68,6 +70,7 @@ pub(crate) fn read_sites(
         budget,
         upstreams,
         lists,
+        hosts: Vec::new(),
         next_id: 0,
         places: Vec::new(),
     };
@@ -159,6 +162,9 @@ fn host_remedy(text: &str, error: &HostPatternError) -> String {
 }
 
 fn read_site(fields: &Fields<'_>, around: &mut Surroundings<'_>, report: &mut Report) -> SitePlan {
+    let hosts = fields.texts("hosts").unwrap_or_default();
+    let bare = |host: &Located<&str>| host.value.trim_start_matches("*.").to_ascii_lowercase();
+    around.hosts = hosts.iter().map(bare).collect();
     let own = Inherited {
         upstream: None,
         cache: default_policy(around.budget),
@@ -216,7 +222,7 @@ fn read_settings(
     };
     let own_list = fields
         .sections("cors")
-        .map(|policies| cors::read_policies(policies, &mut around.lists, report));
+        .map(|policies| cors::read_policies(policies, &around.hosts, &mut around.lists, report));
     let own_headers = fields
         .sections("header")
         .map(|operations| Arc::new(read_header_policy(operations, report)));

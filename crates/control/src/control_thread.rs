@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::admin::{self, AdminState};
 use crate::connections::{AdminListener, ConnectionLimits};
-use crate::reload::{Reloader, Trigger};
+use crate::reload::{Loads, Reloader, Trigger};
 use crate::resolve::{self, Resolver, Timings};
-use crate::{EdgeNode, Load, Talk};
+use crate::{Changed, EdgeNode, Load, Talk};
 
 /// Threads for blocking work at most: name look-ups and reloads.
 const BLOCKING_THREADS_MAX: usize = 16;
@@ -37,12 +38,25 @@ impl StopSignal {
     }
 }
 
+/// Time between two looks at the files that a configuration names.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// The files that a configuration names beside itself, such as lists of origins.
+pub struct Watch {
+    /// Whether one of them is not what it was when it was read.
+    pub changed: Changed,
+    /// Reads them again, for the configuration as it was read last.
+    pub load: Load,
+}
+
 /// What the binary supplies.
 pub struct ControlOptions {
     /// Version and build, for `/metrics` and `/v1/status`.
     pub build: &'static str,
     /// Reads the configuration again.
     pub load: Load,
+    /// What else is read, and again when it changes.
+    pub watch: Watch,
     /// Says something on standard error.
     pub talk: Talk,
     /// Called on the control thread for every SIGINT and SIGTERM; must not block.
@@ -162,6 +176,7 @@ async fn run(
     let ControlOptions {
         build,
         load,
+        watch,
         talk,
         on_stop,
         panics,
@@ -186,7 +201,15 @@ async fn run(
         Timings::default(),
     );
     let resolver = Arc::new(resolver);
-    let reloader = Reloader::new(Arc::clone(&node), load, Arc::clone(&resolver), talk);
+    let Watch {
+        changed,
+        load: load_lists,
+    } = watch;
+    let loads = Loads {
+        whole: Arc::new(load),
+        lists: Arc::new(load_lists),
+    };
+    let reloader = Reloader::new(Arc::clone(&node), loads, Arc::clone(&resolver), talk);
     let reloader = Arc::new(reloader);
     let state = Arc::new(AdminState {
         node: Arc::clone(&node),
@@ -203,7 +226,8 @@ async fn run(
         hang_up,
     } = signals;
     tokio::spawn(follow_stops(interrupt, terminate, on_stop));
-    tokio::spawn(follow_hang_ups(hang_up, reloader));
+    tokio::spawn(follow_hang_ups(hang_up, Arc::clone(&reloader)));
+    tokio::spawn(follow_lists(Arc::new(changed), Arc::clone(&node), reloader));
     let plan = node.plan();
     resolver.adopt(resolver.prepare(&plan.upstreams).await);
     drop(plan);
@@ -230,5 +254,21 @@ async fn follow_stops(
 async fn follow_hang_ups(mut hang_up: Signal, reloader: Arc<Reloader>) {
     while hang_up.recv().await.is_some() {
         Arc::clone(&reloader).reload(Trigger::Signal).await;
+    }
+}
+
+/// Reloads when a file that the configuration names has changed. Looking may block (a network file
+/// system), so it has a thread of its own; the next look waits for the last one.
+async fn follow_lists(changed: Arc<Changed>, node: Arc<dyn EdgeNode>, reloader: Arc<Reloader>) {
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        if node.is_draining() {
+            return;
+        }
+        let looking = Arc::clone(&changed);
+        let has_changed = tokio::task::spawn_blocking(move || looking());
+        if has_changed.await.unwrap_or(false) {
+            Arc::clone(&reloader).reload(Trigger::Lists).await;
+        }
     }
 }

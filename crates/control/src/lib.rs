@@ -17,7 +17,7 @@ mod resolve;
 mod status;
 
 pub use connections::{AdminListener, BindError};
-pub use control_thread::{Control, ControlError, ControlOptions, StopSignal};
+pub use control_thread::{Control, ControlError, ControlOptions, StopSignal, Watch};
 pub use edge_node::EdgeNode;
 
 /// Says one message, which may have several lines, to whoever runs the node: standard error.
@@ -25,3 +25,6 @@ pub type Talk = std::sync::Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Reads and checks the configuration again; called for each reload, on a thread that may block.
 pub type Load = Box<dyn Fn() -> corsair_config::Checked + Send + Sync>;
+
+/// Whether something has changed since it was read; asked every second, on a thread that may block.
+pub type Changed = Box<dyn Fn() -> bool + Send + Sync>;

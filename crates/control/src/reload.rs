@@ -1,6 +1,6 @@
 //! One reload at a time: read, check, resolve, apply whole; or keep the old plan and say why.
 //!
-//! Both ways in (SIGHUP and `POST /v1/reload`) end here. Reading and compiling run on a thread that
+//! All ways in (SIGHUP, `POST /v1/reload`, a list of origins that changed) end here. Reading and compiling run on a thread that
 //! may block, so that the admin API goes on answering. A reload never applies part of a
 //! configuration, and never ends a node.
 
@@ -20,6 +20,7 @@ use crate::{EdgeNode, Load, Talk};
 pub(crate) enum Trigger {
     Signal,
     Admin,
+    Lists,
 }
 
 impl Trigger {
@@ -27,6 +28,7 @@ impl Trigger {
         match self {
             Self::Signal => "SIGHUP",
             Self::Admin => "POST /v1/reload",
+            Self::Lists => "origins_file changed",
         }
     }
 }
@@ -99,10 +101,18 @@ struct History {
     last: Option<LastReload>,
 }
 
+/// What there is to read.
+pub(crate) struct Loads {
+    /// The configuration and the files it names.
+    pub(crate) whole: Arc<Load>,
+    /// Only the files, for the configuration that is in force.
+    pub(crate) lists: Arc<Load>,
+}
+
 /// Applies configurations to a node, one after the other.
 pub(crate) struct Reloader {
     node: Arc<dyn EdgeNode>,
-    load: Arc<Load>,
+    loads: Loads,
     resolver: Arc<Resolver>,
     talk: Talk,
     /// Held for a whole reload: the second of two waits and reads the file anew.
@@ -113,13 +123,13 @@ pub(crate) struct Reloader {
 impl Reloader {
     pub(crate) fn new(
         node: Arc<dyn EdgeNode>,
-        load: Load,
+        loads: Loads,
         resolver: Arc<Resolver>,
         talk: Talk,
     ) -> Self {
         Self {
             node,
-            load: Arc::new(load),
+            loads,
             resolver,
             talk,
             turn: tokio::sync::Mutex::new(()),
@@ -145,16 +155,19 @@ impl Reloader {
     /// Runs one reload to its end. Must not be cancelled half-way: spawn it.
     pub(crate) async fn reload(self: Arc<Self>, trigger: Trigger) -> ReloadAnswer {
         let _turn = self.turn.lock().await;
-        let answer = self.attempt().await;
+        let answer = self.attempt(trigger).await;
         self.record(trigger, &answer);
         answer
     }
 
-    async fn attempt(&self) -> ReloadAnswer {
+    async fn attempt(&self, trigger: Trigger) -> ReloadAnswer {
         if self.node.is_draining() {
             return self.refusal(Verdict::NotApplied, &[], "the node is draining");
         }
-        let load = Arc::clone(&self.load);
+        let load = match trigger {
+            Trigger::Signal | Trigger::Admin => Arc::clone(&self.loads.whole),
+            Trigger::Lists => Arc::clone(&self.loads.lists),
+        };
         let Ok(Checked {
             plan, diagnostics, ..
         }) = spawn_blocking(move || load()).await
@@ -252,6 +265,16 @@ mod tests {
     use crate::edge_node::testing::{FakeNode, config};
     use crate::resolve::{Timings, system_lookup};
 
+    impl Loads {
+        fn same(load: Load) -> Self {
+            let load = Arc::new(load);
+            Self {
+                whole: Arc::clone(&load),
+                lists: load,
+            }
+        }
+    }
+
     fn reloader(node: &Arc<FakeNode>, load: Load) -> Arc<Reloader> {
         let edge: Arc<dyn EdgeNode> = Arc::<FakeNode>::clone(node);
         let resolver = Resolver::new(
@@ -260,7 +283,8 @@ mod tests {
             node.talk(),
             Timings::default(),
         );
-        Arc::new(Reloader::new(edge, load, Arc::new(resolver), node.talk()))
+        let loads = Loads::same(load);
+        Arc::new(Reloader::new(edge, loads, Arc::new(resolver), node.talk()))
     }
 
     #[tokio::test]
@@ -311,7 +335,8 @@ mod tests {
             Box::pin(async { Ok(vec!["127.0.0.2:80".parse().unwrap()]) })
         });
         let resolver = Resolver::new(Arc::clone(&edge), lookup, node.talk(), Timings::default());
-        let reloader = Reloader::new(edge, load, Arc::new(resolver), node.talk());
+        let loads = Loads::same(load);
+        let reloader = Reloader::new(edge, loads, Arc::new(resolver), node.talk());
         Arc::new(reloader).reload(Trigger::Signal).await;
         let resolved = node.resolved_at_reload();
         assert_eq!(resolved["named"], ["127.0.0.2:80".parse().unwrap()]);

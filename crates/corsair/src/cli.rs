@@ -86,6 +86,16 @@ Exit codes:
   2  one of the two has errors, or wrong usage
   3  something is newly allowed, or may be";
 
+const REFERENCE_EXAMPLES: &str = "\
+Examples:
+  corsair reference                     writes REFERENCE.md and corsair.schema.json here
+  corsair reference configs
+
+The schema lets editors complete and check a configuration while it is written.
+
+Exit codes:
+  0  both are written    1  a file cannot be written    2  wrong usage";
+
 /// A caching HTTP edge node that decides CORS and response headers at the moment of serving.
 #[derive(Debug, Parser)]
 #[command(name = "corsair", version = VERSION, after_help = EXAMPLES)]
@@ -115,6 +125,9 @@ pub(crate) enum Command {
     /// Compare two configurations: what is newly allowed and newly refused, with an origin for each.
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArguments),
+    /// Write the reference of the configuration and its JSON schema.
+    #[command(after_help = REFERENCE_EXAMPLES)]
+    Reference(ReferenceArguments),
 }
 
 #[derive(Debug, Args)]
@@ -166,6 +179,13 @@ pub(crate) struct ExplainArguments {
     /// How to write the answer.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReferenceArguments {
+    /// Where to write both files.
+    #[arg(value_name = "DIRECTORY", default_value = ".")]
+    pub(crate) directory: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -259,6 +279,7 @@ mod tests {
             Some(Command::Import(a)) => {
                 format!("import {} {:?} {:?}", a.kind.0.as_str(), a.file, a.deny)
             }
+            Some(Command::Reference(a)) => format!("reference {:?}", a.directory),
         });
         assert_eq!(
             got.as_deref().map_err(clap::Error::kind),
@@ -315,6 +336,9 @@ mod tests {
         );
         check("corsair import r2 a", Err(ErrorKind::InvalidValue));
         check("corsair import s3", Err(ErrorKind::MissingRequiredArgument));
+        check("corsair reference", Ok("reference \".\""));
+        check("corsair reference a", Ok("reference \"a\""));
+        check("corsair reference a b", Err(ErrorKind::UnknownArgument));
         check("corsair run a", Err(ErrorKind::UnknownArgument));
         check("corsair fly", Err(ErrorKind::InvalidSubcommand));
         check("corsair -c x check a", Err(ErrorKind::ArgumentConflict));
@@ -331,7 +355,7 @@ mod tests {
             root.get_subcommands_mut()
                 .map(|sub| sub.render_help().to_string()),
         );
-        assert_eq!(texts.len(), 6);
+        assert_eq!(texts.len(), 7);
         for text in texts {
             assert!(text.contains("Examples:\n  corsair "), "{text}");
             assert!(

@@ -11,6 +11,7 @@ use corsair_config::{
 };
 
 use crate::demo;
+use crate::list_files::{ListFiles, Stamp};
 
 /// The text to read, again for each reload.
 #[derive(Debug, Clone)]
@@ -32,23 +33,43 @@ impl ConfigSource {
 
     /// Reads and checks; a file that cannot be read is a diagnostic like any other.
     pub(crate) fn load(&self, set: &[String]) -> Checked {
+        self.load_with(&self.text(), set, &ListFiles::default())
+    }
+
+    /// The text of the configuration itself, read anew.
+    pub(crate) fn text(&self) -> Result<String, FileError> {
+        match self {
+            Self::Demo(_) => Ok(demo::CONFIG.to_owned()),
+            Self::File(path) => read_text(path, CONFIG_BYTES_MAX),
+        }
+    }
+
+    /// Checks a text of this source, and notes in `lists` what else was read.
+    pub(crate) fn load_with(
+        &self,
+        text: &Result<String, FileError>,
+        set: &[String],
+        lists: &ListFiles,
+    ) -> Checked {
         let set = set.iter().map(String::as_str);
         match self {
             Self::Demo(upstream) => {
                 let to_built_in = format!("upstream.0.servers=[\"http://{upstream}\"]");
                 let all: Vec<&str> = std::iter::once(to_built_in.as_str()).chain(set).collect();
-                check_with("demo.toml", demo::CONFIG, &all, &Directory(PathBuf::new()))
+                let nowhere = Directory::new(PathBuf::new(), lists);
+                check_with("demo.toml", demo::CONFIG, &all, &nowhere)
             }
             Self::File(path) => {
                 let name = self.name();
-                match read_text(path, CONFIG_BYTES_MAX) {
+                match text {
                     Ok(text) => {
                         let base = path.parent().unwrap_or(Path::new("")).to_owned();
-                        check_with(&name, &text, &set.collect::<Vec<_>>(), &Directory(base))
+                        let beside = Directory::new(base, lists);
+                        check_with(&name, text, &set.collect::<Vec<_>>(), &beside)
                     }
                     Err(error) => Checked {
                         plan: None,
-                        diagnostics: vec![unreadable(name, &error)],
+                        diagnostics: vec![unreadable(name, error)],
                         places: PlanPlaces::default(),
                     },
                 }
@@ -83,11 +104,28 @@ fn unreadable(file: String, error: &FileError) -> Diagnostic {
 }
 
 /// Files that a configuration names, relative to the directory of the configuration itself.
-struct Directory(PathBuf);
+struct Directory<'l> {
+    base: PathBuf,
+    lists: &'l ListFiles,
+}
 
-impl FileSource for Directory {
+impl<'l> Directory<'l> {
+    fn new(base: PathBuf, lists: &'l ListFiles) -> Self {
+        Self { base, lists }
+    }
+}
+
+impl FileSource for Directory<'_> {
     fn read(&self, path: &str, bytes_max: usize) -> Result<String, FileError> {
-        read_text(&self.0.join(path), bytes_max)
+        let path = self.base.join(path);
+        let read = read_stamped(&path, bytes_max);
+        let stamp = match &read {
+            Ok((_, stamp)) => Some(*stamp),
+            // Whatever is the matter with it: it is as it is now until it changes.
+            Err(_) => Stamp::of_path(&path),
+        };
+        self.lists.note(path, stamp);
+        read.map(|(text, _)| text)
     }
 
     fn host_name(&self) -> Option<String> {
@@ -101,10 +139,15 @@ impl FileSource for Directory {
 
 /// The text of a file of at most so many bytes.
 pub(crate) fn read_text(path: &Path, bytes_max: usize) -> Result<String, FileError> {
-    read_bounded(
-        File::open(path).map_err(|error| file_error(&error))?,
-        bytes_max,
-    )
+    read_stamped(path, bytes_max).map(|(text, _)| text)
+}
+
+/// The text, and what the file was before it was read: a change while reading is a change.
+fn read_stamped(path: &Path, bytes_max: usize) -> Result<(String, Stamp), FileError> {
+    let file = File::open(path).map_err(|error| file_error(&error))?;
+    let metadata = file.metadata().map_err(|error| file_error(&error))?;
+    let text = read_bounded(file, bytes_max)?;
+    Ok((text, Stamp::of(&metadata)))
 }
 
 /// The text on standard input, of at most so many bytes.
@@ -159,12 +202,13 @@ mod tests {
     #[test]
     fn files_are_read_up_to_the_bound_and_not_past_it() {
         let scratch = Scratch::new("bound", b"12345678");
-        let source = Directory(scratch.0.clone());
+        let lists = ListFiles::default();
+        let source = Directory::new(scratch.0.clone(), &lists);
         assert_eq!(source.read("bound", 8).as_deref(), Ok("12345678"));
         assert_eq!(source.read("bound", 7), Err(FileError::TooLarge));
         assert_eq!(source.read("absent", 7), Err(FileError::NotFound));
         assert_eq!(
-            Directory(PathBuf::new()).read("/dev/zero", 7),
+            Directory::new(PathBuf::new(), &lists).read("/dev/zero", 7),
             Err(FileError::TooLarge)
         );
         assert!(matches!(source.read(".", 7), Err(FileError::Other(_))));
@@ -174,7 +218,7 @@ mod tests {
     fn text_is_utf8() {
         let scratch = Scratch::new("latin", b"caf\xe9");
         assert_eq!(
-            Directory(scratch.0.clone()).read("latin", 99),
+            Directory::new(scratch.0.clone(), &ListFiles::default()).read("latin", 99),
             Err(FileError::NotText)
         );
     }

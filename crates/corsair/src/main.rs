@@ -12,7 +12,9 @@ mod diff;
 mod explain;
 mod import;
 mod internal_errors;
+mod list_files;
 mod open_files;
+mod reference;
 mod run;
 mod talk;
 
@@ -39,5 +41,6 @@ fn main() -> ExitCode {
         Some(Command::Diff(arguments)) => diff::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Import(arguments)) => import::run(&arguments),
+        Some(Command::Reference(arguments)) => reference::run(&arguments),
     }
 }

@@ -9,11 +9,12 @@ use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
 use corsair_config::{Driver, Plan, Severity};
-use corsair_control::{AdminListener, Control, ControlOptions, StopSignal};
+use corsair_control::{AdminListener, Control, ControlOptions, StopSignal, Watch};
 use corsair_server::{Node, StartError};
 
 use crate::cli::{RunArguments, VERSION};
 use crate::config_source::ConfigSource;
+use crate::list_files::ConfigReader;
 use crate::talk::say;
 use crate::{demo, internal_errors, open_files};
 
@@ -90,8 +91,8 @@ fn start(arguments: RunArguments) -> Result<Running, Failure> {
                 }
             })?),
         };
-    let set = arguments.set;
-    let checked = source.load(&set);
+    let reader = Arc::new(ConfigReader::new(source.clone(), arguments.set));
+    let checked = reader.load();
     checked
         .diagnostics
         .iter()
@@ -112,10 +113,14 @@ fn start(arguments: RunArguments) -> Result<Running, Failure> {
     let node = Node::start(plan).map_err(|error| start_failure(&error, &listeners))?;
     let (report, events) = mpsc::channel();
     let stops = report.clone();
-    let loaded = source.clone();
+    let [whole, lists, looked] = [(); 3].map(|()| Arc::clone(&reader));
     let options = ControlOptions {
         build: VERSION,
-        load: Box::new(move || loaded.load(&set)),
+        load: Box::new(move || whole.load()),
+        watch: Watch {
+            changed: Box::new(move || looked.lists_have_changed()),
+            load: Box::new(move || lists.load_lists()),
+        },
         talk: Arc::new(say),
         on_stop: Box::new(move |signal| {
             // The receiver lives as long as the process is of use.

@@ -365,6 +365,12 @@ impl CorsPolicies {
         }
         contribution
     }
+
+    /// Whether some response of the route gets this field from a policy, whatever operations do.
+    pub(crate) fn writes(&self, field: KnownField) -> bool {
+        let mut policies = self.policies.iter();
+        policies.any(|policy| policy.owned.contains(field))
+    }
 }
 
 /// The upstream's response fields that `override` drops; [`is_cors_response_field`] for all names.

@@ -78,6 +78,15 @@ pub enum ShadowVerdict {
     Refuse,
 }
 
+/// The lines a policy may write on actual responses.
+const WRITTEN_FIELDS: KnownSet = KnownSet::of(&[
+    KnownField::AccessControlAllowOrigin,
+    KnownField::AccessControlAllowCredentials,
+    KnownField::AccessControlExposeHeaders,
+    KnownField::TimingAllowOrigin,
+    KnownField::CrossOriginResourcePolicy,
+]);
+
 /// What a policy adds to `Vary`, and which upstream fields it replaces, for one content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VaryContribution {
@@ -108,6 +117,13 @@ impl VaryContribution {
     #[must_use]
     pub const fn owned_fields(self) -> KnownSet {
         self.owned
+    }
+
+    /// Whether the policy itself puts this field on actual responses: an operation that ran before
+    /// must not leave a second line. What else operations wrote stays.
+    #[must_use]
+    pub const fn writes(self, field: KnownField) -> bool {
+        self.owned.contains(field) && WRITTEN_FIELDS.contains(field)
     }
 }
 

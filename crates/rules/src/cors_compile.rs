@@ -187,7 +187,14 @@ fn lint_origins(
             OriginPattern::Null if spec.credentials => {
                 findings.add(place, Lint::NullWithCredentials {});
             }
+            OriginPattern::Null => findings.add(place, Lint::NullListed {}),
             OriginPattern::Suffix(rule) => {
+                if spec.credentials
+                    && let Some(host) = served_below(spec, rule.host())
+                {
+                    let (pattern, host) = (pattern.to_string(), host.to_owned());
+                    findings.add(place, Lint::WildcardOverOwnDomain { pattern, host });
+                }
                 if let Some(suffix) = public_suffix_under(rule.host()) {
                     let lint = Lint::PublicSuffix {
                         pattern: pattern.to_string(),
@@ -196,10 +203,7 @@ fn lint_origins(
                     findings.add(place, lint);
                 }
             }
-            OriginPattern::Star
-            | OriginPattern::Null
-            | OriginPattern::Exact(_)
-            | OriginPattern::StarAnywhere { .. } => {}
+            OriginPattern::Star | OriginPattern::Exact(_) | OriginPattern::StarAnywhere { .. } => {}
         }
         if spec.credentials && is_insecure(pattern) {
             let lint = Lint::InsecureWithCredentials {
@@ -208,6 +212,15 @@ fn lint_origins(
             findings.add(place, lint);
         }
     }
+}
+
+/// The served host that is this domain or below it.
+fn served_below<'a>(spec: &'a CorsPolicySpec, domain: &str) -> Option<&'a str> {
+    let is_below = |host: &&String| match host.strip_suffix(domain) {
+        Some(before) => before.is_empty() || before.ends_with('.'),
+        None => false,
+    };
+    spec.served_hosts.iter().find(is_below).map(String::as_str)
 }
 
 /// The public suffix whose every name `*.{host}` covers, if it covers one.

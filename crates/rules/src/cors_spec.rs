@@ -70,6 +70,9 @@ pub struct CorsPolicySpec {
     pub refused_preflight_status: u16,
     /// `when.content_type`; empty for all responses. Default: empty.
     pub content_types: Vec<String>,
+    /// Hosts under which the responses are served, lower-case and without `*.`; for findings only.
+    /// Default: none.
+    pub served_hosts: Vec<String>,
 }
 
 impl Default for CorsPolicySpec {
@@ -90,6 +93,7 @@ impl Default for CorsPolicySpec {
             shadow: false,
             refused_preflight_status: 204,
             content_types: Vec::new(),
+            served_hosts: Vec::new(),
         }
     }
 }

@@ -293,9 +293,7 @@ impl HeaderPolicy {
     /// Operations on fields that the route's CORS policies write themselves afterwards.
     #[must_use]
     pub fn conflicts_with(&self, cors: &CorsPolicies) -> Vec<OpProblem> {
-        if cors.upstream_mode() == UpstreamMode::Passthrough {
-            return Vec::new();
-        }
+        let node_answers = cors.upstream_mode() != UpstreamMode::Passthrough;
         let fights = |(_, op): &(usize, &Op)| match op.verb {
             Verb::Remove | Verb::RemovePrefix => false,
             Verb::Set(_)
@@ -303,7 +301,10 @@ impl HeaderPolicy {
             | Verb::Append(_)
             | Verb::Merge(_)
             | Verb::Default(_)
-            | Verb::Replace(..) => is_cors_response_field(&op.name),
+            | Verb::Replace(..) => {
+                node_answers && is_cors_response_field(&op.name)
+                    || op.known.is_some_and(|field| cors.writes(field))
+            }
         };
         let problem = |(index, op): (usize, &Op)| {
             let name = String::from_utf8_lossy(&op.name).into_owned();

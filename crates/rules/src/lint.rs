@@ -241,6 +241,16 @@ lints! {
         says "`upstream = \"duplicate\"` sends the upstream's header and ours, and a browser \
             refuses two"
         remedy "use `upstream = \"override\"`";
+    /// `null` without credentials.
+    NullListed { } "W110"
+        says "`null` is the origin of every sandboxed frame and local file, so pages of any site can \
+            read responses through one"
+        remedy "list the origins that are meant; if it is everybody, write `*`";
+    /// A wildcard over the site's own domain, with credentials.
+    WildcardOverOwnDomain { pattern: String, host: String } "W111"
+        says "`{pattern}` covers every host beside `{host}`, and with `credentials = true` a \
+            forgotten or taken-over one of them can act for the user"
+        remedy "list the hosts that need credentials";
     /// A header operation on a field that the CORS policy writes.
     FightsCors { name: String } "W131"
         says "`{name}` is written by the CORS policy of this route, after this operation"

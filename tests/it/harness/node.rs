@@ -419,6 +419,13 @@ impl Node {
         fs::write(file, text).expect("the scratch directory is writable");
     }
 
+    /// Replaces a file in the configuration's directory as editors and deployments do: at once.
+    pub(crate) fn rewrite_beside(&self, name: &str, text: &str) {
+        let scratch = self.scratch.as_ref().expect("a node started from a file");
+        let new = scratch.write("being-written", text);
+        fs::rename(new, scratch.0.join(name)).expect("the scratch directory is writable");
+    }
+
     /// Sends a signal to this process and no other.
     pub(crate) fn signal(&self, signal: i32) {
         let pid = i32::try_from(self.pid()).expect("process ids are small");

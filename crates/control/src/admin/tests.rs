@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::*;
 use crate::connections::{AdminListener, ConnectionLimits};
 use crate::edge_node::testing::{FakeNode, config};
-use crate::{Control, ControlOptions};
+use crate::{Control, ControlOptions, Watch};
 
 struct Bench {
     node: Arc<FakeNode>,
@@ -30,6 +30,10 @@ fn bench() -> Bench {
         load: Box::new(move || {
             corsair_config::check("node.toml", &loaded.lock().unwrap(), &NoFiles)
         }),
+        watch: Watch {
+            changed: Box::new(|| false),
+            load: Box::new(|| panic!("nothing changes")),
+        },
         talk: node.talk(),
         on_stop: Box::new(|_| {}),
         panics: || 7,

@@ -26,6 +26,30 @@ fn of_several_policies_the_strictest_refusal_holds() {
 }
 
 #[test]
+fn a_wildcard_over_the_served_domain_is_told_when_credentials_go_there() {
+    let told = |origin: &str, credentials| {
+        let policies = compile(vec![CorsPolicySpec {
+            credentials,
+            served_hosts: vec!["cdn.example.com".to_owned(), "b.example".to_owned()],
+            ..spec(&[origin])
+        }]);
+        let codes = policies.warnings().iter().map(|found| found.lint.code());
+        codes.collect::<Vec<_>>()
+    };
+    assert_eq!(told("https://*.example.com", true), ["W111"]);
+    assert_eq!(told("https://*.cdn.example.com", true), ["W111"]);
+    assert_eq!(told("https://*.example.com", false), [""; 0]);
+    for other in [
+        "https://*.n.example.com",
+        "https://*.ample.com",
+        "https://a.example.com",
+    ] {
+        assert_eq!(told(other, true), [""; 0], "{other}");
+    }
+    assert_eq!(told("null", false), ["W110"]);
+}
+
+#[test]
 fn a_shadow_policy_has_no_say_about_the_upstream() {
     let with = |first: CorsPolicySpec, second: CorsPolicySpec| {
         CorsPolicies::compile(vec![first, second])
