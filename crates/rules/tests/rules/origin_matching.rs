@@ -89,8 +89,9 @@ fn naive(pattern: &str, value: &[u8]) -> bool {
     let scheme_fits =
         own_scheme == scheme || (own_scheme == "*" && ["http", "https"].contains(&scheme));
     let default = match scheme {
-        "http" => "80",
-        "https" => "443",
+        "http" | "ws" => "80",
+        "https" | "wss" => "443",
+        "ftp" => "21",
         _ => "-",
     };
     let port_fits = match own_port {
