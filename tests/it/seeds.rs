@@ -410,12 +410,18 @@ fn tests_below(directory: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-#[test]
-fn every_sentence_of_the_seed_documents_has_its_test() {
-    let list = fs::read_to_string(workspace().join("tests/seed_sentences.md")).expect("the list");
+/// The names of all test functions of scenarios and crates.
+pub(crate) fn all_tests() -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
     tests_below(&workspace().join("tests/it"), &mut tests);
     tests_below(&workspace().join("crates"), &mut tests);
+    tests
+}
+
+#[test]
+fn every_sentence_of_the_seed_documents_has_its_test() {
+    let list = fs::read_to_string(workspace().join("tests/seed_sentences.md")).expect("the list");
+    let tests = all_tests();
     let mut rows = 0;
     for line in list.lines().filter(|line| line.starts_with("| ")) {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();

@@ -15,8 +15,8 @@ mod ticket;
 
 use corsair_cache::{
     CacheStatus, FetchTimes, Freshness, HeadParts, Lookup, NoStore, Outcome, Precondition,
-    RangeDecision, SetCookie, StoredHead, decide_lookup, decide_precondition, decide_storable,
-    select_range, write_key,
+    RangeDecision, RequestDirectives, SetCookie, StoredHead, VaryOrigin, decide_lookup,
+    decide_precondition, decide_storable, select_range, write_key,
 };
 use corsair_http1::{
     BodyLength, FieldSection, KnownField, KnownSet, Persistence, Request, effective_authority,
@@ -28,8 +28,8 @@ use crate::admission::admit;
 use crate::places::PlanPlaces;
 use crate::plan::Plan;
 use crate::response::{
-    HeadContext, OutFraming, OwnResponse, Received, end_to_end_fields, via_pseudonym,
-    write_bare_refusal,
+    HeadContext, ONLY_IF_CACHED, OutFraming, OwnResponse, Received, end_to_end_fields,
+    reflected_origin, said_of_fill, varies_by_origin, via_pseudonym, write_bare_refusal,
 };
 
 pub use answer::{
@@ -192,14 +192,24 @@ impl Surroundings<'_> {
             persistence: Persistence::Close,
             ..context
         };
+        self.refuse(told, &context, (status, reason), Outcome::Local);
+    }
+
+    fn refuse(
+        &self,
+        told: &mut Explanation,
+        context: &HeadContext<'_>,
+        (status, reason): Refusal,
+        outcome: Outcome,
+    ) {
         told.refused = Some(reason.to_owned());
         let own = OwnResponse {
             status,
             unsatisfied: None,
             length: reason.len() as u64 + 1,
-            cache_status: CacheStatus::new(Outcome::Local),
+            cache_status: CacheStatus::new(outcome),
         };
-        self.own(told, &context, &own);
+        self.own(told, context, &own);
     }
 
     /// A response that the node makes itself, under the route's rules.
@@ -245,25 +255,13 @@ impl Surroundings<'_> {
     ) -> Result<(), QuestionError> {
         let now = self.question.now;
         let status = upstream.status();
-        let shared = match lookup {
-            Lookup::Pass(reason) => Err(reason.as_str()),
-            Lookup::Cache | Lookup::Alone(_) => Ok(()),
-        };
-        if let Err(reason) = shared {
-            let fields = end_to_end_fields(upstream.view(), now.seconds());
-            told.cache = Some(CacheShown::passed(key, reason));
-            let received = Received {
-                status,
-                fields: &fields,
-                range: None,
-                framing: pass_framing(context.request, upstream),
-                cache_status: CacheStatus {
-                    fwd_status: Some(status),
-                    ..CacheStatus::new(Outcome::Pass)
-                },
-                age: None,
-            };
-            self.receive(told, context, &received);
+        if let Lookup::Pass(reason) = lookup {
+            told.cache = Some(CacheShown::passed(key, reason.as_str()));
+            self.receive_passed(told, context, reason.outcome(), upstream);
+            return Ok(());
+        }
+        if RequestDirectives::parse(context.request).only_if_cached {
+            self.refuse(told, context, (504, ONLY_IF_CACHED), Outcome::OnlyIfCached);
             return Ok(());
         }
         // What may be stored is asked for by GET, also for HEAD.
@@ -278,7 +276,14 @@ impl Surroundings<'_> {
             response_time: now,
         };
         let policy = &context.route.cache;
-        let fields = upstream.all_fields();
+        let mut fields = upstream.all_fields();
+        // Where the upstream writes the CORS lines, its `Vary` may be silent about what it reflects.
+        if context.route.vary_origin() == VaryOrigin::Keep
+            && !varies_by_origin(&fields)
+            && reflected_origin(context.request, &fields).is_some()
+        {
+            fields.push(b"Vary", b"Origin");
+        }
         let storable = decide_storable(as_get, status, &fields, policy, times);
         let head = StoredHead::new(HeadParts {
             key,
@@ -297,8 +302,37 @@ impl Surroundings<'_> {
         });
         let reason = storable.err();
         told.cache = Some(CacheShown::of(key, &head, reason, now));
+        if reason.is_some() && context.request.has(KnownField::Range) {
+            // Asked for whole so that it could be stored, and then again for the part alone.
+            self.receive_passed(told, context, Outcome::HitForMiss, upstream);
+            return Ok(());
+        }
         self.receive_stored(told, context, &head, reason, upstream);
         Ok(())
+    }
+
+    /// A response that the cache has nothing to do with.
+    fn receive_passed(
+        &self,
+        told: &mut Explanation,
+        context: &HeadContext<'_>,
+        outcome: Outcome,
+        upstream: &DryUpstream,
+    ) {
+        let status = upstream.status();
+        let fields = end_to_end_fields(upstream.view(), self.question.now.seconds());
+        let received = Received {
+            status,
+            fields: &fields,
+            range: None,
+            framing: pass_framing(context.request, upstream),
+            cache_status: CacheStatus {
+                fwd_status: Some(status),
+                ..CacheStatus::new(outcome)
+            },
+            age: None,
+        };
+        self.receive(told, context, &received);
     }
 
     fn receive_stored(
@@ -316,10 +350,8 @@ impl Surroundings<'_> {
             KnownField::IfModifiedSince,
             KnownField::IfUnmodifiedSince,
         ]);
-        let cache_status = CacheStatus {
-            fwd_status: Some(head.status()),
-            ..CacheStatus::new(Outcome::Miss)
-        };
+        let now = self.question.now;
+        let (cache_status, age) = said_of_fill(Outcome::Miss, head, not_stored, now);
         let is_modified = !context.request.any_of(CONDITIONS)
             || decide_precondition(context.request, head) == Precondition::Proceed;
         if !is_modified {
@@ -329,7 +361,7 @@ impl Surroundings<'_> {
                 range: None,
                 framing: OutFraming::Absent,
                 cache_status,
-                age: None,
+                age,
             };
             return self.receive(told, context, &received);
         }
@@ -356,18 +388,13 @@ impl Surroundings<'_> {
             (None, Some(length)) => OutFraming::Length(length),
             (None, None) => OutFraming::of(&BodyLength::Chunked, context.request.version()),
         };
-        let age = head.freshness().current_age(self.question.now);
         let received = Received {
             status: if range.is_some() { 206 } else { head.status() },
             fields: head.fields(),
             range,
             framing,
-            cache_status: CacheStatus {
-                stored: not_stored.is_none(),
-                detail: not_stored.map(NoStore::as_str),
-                ..cache_status
-            },
-            age: (age > 0).then_some(age),
+            cache_status,
+            age,
         };
         self.receive(told, context, &received);
     }

@@ -9,10 +9,10 @@
 
 use std::borrow::Cow;
 
-use corsair_cache::{CacheStatus, Outcome, write_cache_status};
+use corsair_cache::{CacheStatus, NoStore, Outcome, StoredHead, UnixMillis, write_cache_status};
 use corsair_http1::{
     BodyLength, FieldRef, FieldSection, KnownField, KnownSet, Nominated, Persistence, Request,
-    Response, Version, decimal, format_date, status_line,
+    Response, Version, decimal, format_date, list_members, status_line,
 };
 use corsair_rules::{
     CorsOutcome, EditContext, OpTrace, PreflightAnswer, RequestOrigin, merge_vary,
@@ -26,6 +26,10 @@ pub const NOT_IN_NOT_MODIFIED: KnownSet = KnownSet::of(&[
     KnownField::ContentEncoding,
     KnownField::ContentRange,
 ]);
+
+/// What is said to a request for which only a stored response would do, when there is none (RFC 9111
+/// §5.2.1.7).
+pub const ONLY_IF_CACHED: &str = "not stored, and only a stored response was wanted";
 
 /// How the body behind a head is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -337,6 +341,51 @@ pub fn end_to_end_fields(response: Response<'_>, received_at_seconds: u64) -> Fi
         section.push(b"Date", &format_date(received_at_seconds));
     }
     section
+}
+
+/// What `Cache-Status` and `Age` say of a response that a fill brings: the same whether the body is
+/// still on its way or was whole before the client looked, so that no client sees a race.
+#[must_use]
+pub fn said_of_fill(
+    outcome: Outcome,
+    head: &StoredHead,
+    not_stored: Option<NoStore>,
+    now: UnixMillis,
+) -> (CacheStatus<'static>, Option<u64>) {
+    let is_shared = outcome == Outcome::Collapsed;
+    let status = CacheStatus {
+        fwd_status: Some(head.status()),
+        ttl: not_stored
+            .is_none()
+            .then(|| head.freshness().remaining(now)),
+        stored: !is_shared && not_stored.is_none(),
+        collapsed: is_shared,
+        detail: not_stored.map(NoStore::as_str),
+        ..CacheStatus::new(outcome)
+    };
+    let age = head.freshness().current_age(now);
+    (status, (not_stored.is_none() || age > 0).then_some(age))
+}
+
+/// Whether the response says itself that it depends on `Origin`.
+#[must_use]
+pub fn varies_by_origin(fields: &FieldSection) -> bool {
+    fields
+        .all(KnownField::Vary)
+        .flat_map(list_members)
+        .any(|member| member == b"*" || member.eq_ignore_ascii_case(b"origin"))
+}
+
+/// The request's `Origin` when the response is for it by name.
+#[must_use]
+pub fn reflected_origin<'r>(request: Request<'r>, fields: &FieldSection) -> Option<&'r [u8]> {
+    match RequestOrigin::of(request) {
+        RequestOrigin::One(origin) => fields
+            .all(KnownField::AccessControlAllowOrigin)
+            .any(|value| value == origin)
+            .then_some(origin),
+        RequestOrigin::Absent | RequestOrigin::Several => None,
+    }
 }
 
 /// Removes what a 304 does not repeat.

@@ -269,7 +269,7 @@ fn routes_headers_and_the_cache() {
             "cache key http://cdn.example.com/a.woff2",
             "stored, fresh for 3600 s",
             "one stored response for every request of this key",
-            "Cache-Status: edge-1; fwd=uri-miss; fwd-status=200; stored",
+            "Cache-Status: edge-1; fwd=uri-miss; fwd-status=200; ttl=3600; stored",
             "readable Content-Type",
         ],
     );
@@ -320,7 +320,44 @@ fn routes_headers_and_the_cache() {
 }
 
 #[test]
+fn an_upstream_that_reflects_is_told_apart_by_origin() {
+    let reflects = "GET http://plain.example.com/a | Origin: https://a.test | \
+                    < Cache-Control: max-age=9 | < Access-Control-Allow-Origin: https://a.test";
+    check_told(
+        reflects,
+        &[
+            "Vary: Origin",
+            "one stored response for each value of Origin",
+        ],
+    );
+    let constant = reflects.replace("Origin: https://a.test |", "Origin: https://b.test |");
+    check_told(
+        &constant,
+        &["!Vary", "one stored response for every request"],
+    );
+}
+
+#[test]
+fn what_cannot_be_seen_is_escaped() {
+    check_told(
+        &font("https://a\u{200b}\u{202e}gro.elpmaxe.ppa"),
+        &[
+            "Origin: https://a\\u{200b}\\u{202e}gro.elpmaxe.ppa",
+            "!\u{202e}",
+        ],
+    );
+}
+
+#[test]
 fn what_the_node_refuses_itself() {
+    check_told(
+        "GET http://cdn.example.com/a | Cache-Control: only-if-cached",
+        &[
+            "refused 504: not stored",
+            "detail=only-if-cached",
+            "Vary: Origin",
+        ],
+    );
     check_told(
         "GET http://other.example/ | Origin: https://app.example.com",
         &[
@@ -370,6 +407,14 @@ fn questions_that_cannot_be_asked() {
         (
             "GET http://cdn.example.com/ | < X: a\nb",
             "control character \\n",
+        ),
+        (
+            "GET http://cdn.example.com/ | < Content-Length: 5 | < Content-Length: 6",
+            "the node would answer 502",
+        ),
+        (
+            "GET http://cdn.example.com/ | < Transfer-Encoding: gzip",
+            "the node would answer 502",
         ),
     ];
     for (text, wanted) in rows {

@@ -10,8 +10,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use corsair_config::{Plan, SitePlan};
-use corsair_http1::{FieldSection, KnownField, Request, list_members};
+use corsair_config::{Plan, SitePlan, reflected_origin, varies_by_origin};
+use corsair_http1::{FieldSection, KnownField, Request};
 use corsair_rules::{CorsOutcome, RequestOrigin, ShadowVerdict};
 
 use crate::exchange::Seen;
@@ -129,11 +129,11 @@ impl CorsWatch {
         fields: &mut FieldSection,
         tell: impl FnOnce(Notice) -> Told,
     ) {
-        if says_origin(fields) {
+        if varies_by_origin(fields) {
             return;
         }
         let watch = &self.sites[site];
-        if let Some(origin) = reflected(request, fields) {
+        if let Some(origin) = reflected_origin(request, fields) {
             watch.reflections.fetch_add(1, Ordering::Relaxed);
             let first = watch.first.get_or_init(|| origin.into());
             if **first != *origin {
@@ -199,24 +199,6 @@ pub(crate) enum Told {
 
 fn name_of(site: &SitePlan) -> String {
     site.hosts.first().cloned().unwrap_or_default()
-}
-
-fn says_origin(fields: &FieldSection) -> bool {
-    fields
-        .all(KnownField::Vary)
-        .flat_map(list_members)
-        .any(|member| member == b"*" || member.eq_ignore_ascii_case(b"origin"))
-}
-
-/// The request's `Origin` when the response is for it by name.
-fn reflected<'r>(request: Request<'r>, fields: &FieldSection) -> Option<&'r [u8]> {
-    match RequestOrigin::of(request) {
-        RequestOrigin::One(origin) => fields
-            .all(KnownField::AccessControlAllowOrigin)
-            .any(|value| value == origin)
-            .then_some(origin),
-        RequestOrigin::Absent | RequestOrigin::Several => None,
-    }
 }
 
 /// Counts what the shadow policies of the route would have decided otherwise. `fields` are those of the

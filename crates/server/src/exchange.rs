@@ -12,7 +12,7 @@ use corsair_cache::{
     CacheStatus, Found, KeyHash, Lookup, Outcome, RequestDirectives, Reuse, Stored, decide_lookup,
     decide_reuse, hash_key, write_key,
 };
-use corsair_config::{HeadContext, RequestBody, RoutePlan, admit};
+use corsair_config::{HeadContext, ONLY_IF_CACHED, RequestBody, RoutePlan, admit};
 use corsair_http1::{
     Authority, BodyLength, FieldSection, KnownField, Persistence, Request, RequestHead, Scheme,
     Target, TargetError, TargetForm, effective_authority, parse_target, request_persistence,
@@ -366,13 +366,7 @@ fn refuse_on_route(seen: &Seen<'_>, batch: &mut Batch, status: u16, reason: &str
 
 fn only_if_cached(seen: &Seen<'_>, batch: &mut Batch) -> Next {
     let status = CacheStatus::new(Outcome::OnlyIfCached);
-    respond::refusal(
-        seen,
-        batch,
-        504,
-        status,
-        "not stored, and only a stored response was wanted",
-    );
+    respond::refusal(seen, batch, 504, status, ONLY_IF_CACHED);
     Next::Answered(seen.persistence)
 }
 

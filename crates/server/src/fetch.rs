@@ -12,6 +12,7 @@ use corsair_cache::{
     RangeDecision, ReadStep, Reader, RequestDirectives, Reuse, Stored, decide_precondition,
     decide_reuse, select_range,
 };
+use corsair_config::said_of_fill;
 use corsair_http1::{
     BodyLength, CHUNK_END, FieldSection, KnownField, Persistence, write_chunk_head,
 };
@@ -192,6 +193,13 @@ impl Waiter<'_> {
         }
     }
 
+    fn outcome_of_streamed(&self, role: Role) -> Outcome {
+        match role {
+            Role::Own => self.fill.outcome,
+            Role::Follower => Outcome::Collapsed,
+        }
+    }
+
     fn stored_meanwhile(&self) -> Option<Arc<Stored>> {
         let request = self.forward.request();
         let now = self.worker.clock.read().unix;
@@ -297,7 +305,11 @@ impl Waiter<'_> {
         }
         let part = match self.part(head) {
             Ok(part) => part,
-            Err(refusal) => return Answered::Sent(self.refuse_part(client, head, refusal).await),
+            Err(refusal) => {
+                let outcome = self.outcome_of_streamed(role);
+                let said = (outcome, not_storable);
+                return Answered::Sent(self.refuse_part(client, head, refusal, said).await);
+            }
         };
         let framing = match (part, head.content_length()) {
             (Some((first, last)), _) => OutFraming::Length(last - first + 1),
@@ -348,14 +360,12 @@ impl Waiter<'_> {
         client: &mut ClientSide<'_>,
         head: &FillHead,
         refusal: PartRefusal,
+        (outcome, not_storable): (Outcome, Option<NoStore>),
     ) -> Persistence {
         let persistence = self.forward.persistence(self.worker);
         let now = self.worker.clock.read();
         let seen = self.forward.seen(self.worker, now, persistence);
-        let cache_status = CacheStatus {
-            fwd_status: Some(head.status()),
-            ..CacheStatus::new(self.fill.outcome)
-        };
+        let (cache_status, age) = said_of_fill(outcome, head, not_storable, now.unix);
         let batch = client
             .batch
             .as_mut()
@@ -368,7 +378,7 @@ impl Waiter<'_> {
                     range: None,
                     framing: OutFraming::Absent,
                     cache_status,
-                    age: None,
+                    age,
                 };
                 respond::received(&seen, &received, &mut client.section, batch.arena());
             }
@@ -393,24 +403,15 @@ impl Waiter<'_> {
         role: Role,
         not_storable: Option<NoStore>,
     ) {
-        let outcome = match role {
-            Role::Own => self.fill.outcome,
-            Role::Follower => Outcome::Collapsed,
-        };
-        let age = head.freshness().current_age(seen.now.unix);
+        let outcome = self.outcome_of_streamed(role);
+        let (cache_status, age) = said_of_fill(outcome, head, not_storable, seen.now.unix);
         let received = respond::Received {
             status: if part.is_some() { 206 } else { head.status() },
             fields: head.fields(),
             range: part.zip(head.content_length()),
             framing,
-            cache_status: CacheStatus {
-                fwd_status: Some(head.status()),
-                stored: role == Role::Own && not_storable.is_none(),
-                collapsed: role == Role::Follower,
-                detail: not_storable.map(NoStore::as_str),
-                ..CacheStatus::new(outcome)
-            },
-            age: (age > 0).then_some(age),
+            cache_status,
+            age,
         };
         let batch = client
             .batch

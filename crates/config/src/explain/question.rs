@@ -7,7 +7,7 @@
 use corsair_cache::UnixMillis;
 use corsair_http1::{
     FieldSection, HeadLimits, KnownField, Parsed, RequestHead, Response, ResponseHead,
-    is_field_value, is_token,
+    is_field_value, is_token, response_body_length,
 };
 use corsair_rules::HostPattern;
 
@@ -135,11 +135,19 @@ fn check_header(name: &str, value: &str) -> Result<(), QuestionError> {
     }
 }
 
-/// Text for a message: control characters become escapes.
+/// Text for a message: control characters become escapes, and so does what a reader cannot see or
+/// what turns the order of the characters around it (Unicode UTS #39 §3.1, default-ignorable and
+/// bidirectional controls): a ticket must show an attacker's host as it is.
 pub(crate) fn printable(text: &str) -> String {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')
+    };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if is_hidden(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -247,7 +255,14 @@ impl DryUpstream {
         bytes.extend_from_slice(b"\r\n");
         let mut head = ResponseHead::new();
         match head.parse(&bytes, &HeadLimits::default()) {
-            Ok(Parsed::Complete) => Ok(Self { bytes, head }),
+            // What contradicts itself about its length, the node takes for a failure of the upstream.
+            Ok(Parsed::Complete) => match response_body_length(b"GET", head.view(&bytes)) {
+                Ok(_) => Ok(Self { bytes, head }),
+                Err(error) => Err(QuestionError::Malformed(format!(
+                    "the upstream's answer: {}; the node would answer 502",
+                    error.reason()
+                ))),
+            },
             Ok(Parsed::Partial) => Err(QuestionError::Malformed(
                 "the upstream's answer has no end".to_owned(),
             )),

@@ -258,6 +258,39 @@ fn stars_anywhere_are_reported() {
     }
 }
 
+/// Attack 6: there are no regular expressions to forget an anchor in; stars end where the pattern does.
+#[test]
+fn every_pattern_is_a_full_match() {
+    for (dialect, pattern) in [
+        (Dialect::Native, "https://*.test.com"),
+        (Dialect::S3, "https://*.test.com"),
+        (Dialect::S3, "https://a*.test.com"),
+    ] {
+        let one = CorsPolicySpec {
+            dialect,
+            ..spec(&[pattern])
+        };
+        let policies = CorsPolicies::compile(vec![one]).expect("a policy");
+        check_granted(&policies, "https://a.test.com");
+        for value in [
+            "https://a.test.com.evil.net",
+            "https://evil.net:1https://a.test.com",
+            "xhttps://a.test.com",
+            "https://a.test.com:8443",
+            "https://a.testxcom",
+        ] {
+            check_refused(6, &policies, value.as_bytes());
+        }
+    }
+    for dialect in [Dialect::Native, Dialect::S3] {
+        let regex = CorsPolicySpec {
+            dialect,
+            ..spec(&[r"^https://.*\.test\.com$"])
+        };
+        assert_eq!(refusals(regex), ["E101"], "{dialect:?}");
+    }
+}
+
 /// Attack 16: loads, and says so; loopback is exempt.
 #[test]
 fn insecure_origins_with_credentials_are_reported() {
