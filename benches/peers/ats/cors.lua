@@ -1,10 +1,8 @@
-local exact = {
-{% for rule in rule_list %}
-{% if rule.shape == "exact" %}
-    ["{{ rule.pattern }}"] = true,
-{% endif %}
-{% endfor %}
-}
+-- A table written out here may not have more than 65,536 entries (LuaJIT): they are read from a file.
+local exact = {}
+for origin in io.lines("{{ dir }}/exact.txt") do
+    exact[origin] = true
+end
 local stars = {
 {% for rule in rule_list %}
 {% if rule.shape != "exact" %}

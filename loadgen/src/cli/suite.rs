@@ -56,8 +56,8 @@ pub(super) struct SuiteFlags {
     /// CPU of generator and upstream
     #[arg(long, value_name = "N")]
     client_cpu: Option<usize>,
-    /// CPU time of the machine that others may take before a round is void, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = percent)]
+    /// CPU time of the machine that others may take before a run is void, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = percent)]
     max_steal: f64,
     /// Folder of the peers [default: `peers` beside the first file's folder]
     #[arg(long, value_name = "DIR")]

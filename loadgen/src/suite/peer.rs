@@ -20,6 +20,7 @@
 //! on loopback, and serves on `port`.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -362,16 +363,27 @@ fn signal_named(name: &str) -> anyhow::Result<Signal> {
     })
 }
 
-/// Beside this program first, so that a suite measures what was built with it.
+/// Beside this program first, so that a suite measures what was built with it. A script that looks
+/// for the program is taken only where the program itself is not found: its digest says nothing.
 fn find_program(name: &str) -> Option<PathBuf> {
     let own = std::env::current_exe().ok();
     let own = own.as_deref().and_then(Path::parent).map(Path::to_owned);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    own.into_iter()
+    let found: Vec<PathBuf> = own
+        .into_iter()
         .chain(std::env::split_paths(&path))
         .chain(PROGRAM_FOLDERS.map(PathBuf::from))
         .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
+        .filter(|path| path.is_file())
+        .collect();
+    let program = found.iter().find(|path| !is_script(path));
+    program.or(found.first()).cloned()
+}
+
+fn is_script(path: &Path) -> bool {
+    let mut begin = [0; 2];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut begin));
+    read.is_ok() && begin == *b"#!"
 }
 
 /// A long text without its middle: 100,000 rules say no more than the first and last of them.

@@ -19,7 +19,7 @@
 //! connections = 64
 //! depth = 1
 //! requests_per_connection = 10  # default: connections are kept
-//! storm = "preflight"           # preflight brown-out reload churn
+//! storm = "preflight"           # preflight (without operations) brown-out reload churn
 //! open_loop = true              # also knees and latencies at constant rates
 //! run = "4s"                    # another length than the file's
 //! peers = ["corsair", "nginx"]  # fewer than the file's
@@ -323,8 +323,12 @@ impl Axes {
             if parameters.rules == RuleShape::None {
                 (parameters.rule_count, parameters.position) = (0, Position::None);
             }
+            if parameters.storm == Some(Storm::Preflight) {
+                // Whether they hold for what a proxy answers itself differs: nobody is asked.
+                parameters.operations = 0;
+            }
         }
-        // Without rules their number and position mean nothing: one scenario of these is enough.
+        // What means nothing in a scenario was made equal above: one of these is enough.
         all.dedup();
         all.into_iter().map(|p| self.planned(p)).collect()
     }
@@ -464,7 +468,7 @@ fn name_of(group: Group, p: &Parameters) -> String {
         format!("depth{}", p.depth),
     );
     tag(
-        group == Group::Operations || p.operations != 2,
+        group == Group::Operations || (p.operations != 2 && p.storm != Some(Storm::Preflight)),
         format!("ops{}", p.operations),
     );
     if let Some(requests) = p.requests_per_connection {
@@ -564,6 +568,10 @@ mod tests {
             &["storm/churn-close10"],
         );
         check(
+            "group = \"storm\"\nstorm = \"preflight\"\noperations = [2, 20]",
+            &["storm/preflight"],
+        );
+        check(
             "group = \"depth\"\ndepth = 16\nbody_bytes = 0",
             &["depth/body0-depth16"],
         );
@@ -603,7 +611,7 @@ mod tests {
             &["needs requests_per_connection"],
         );
         check(&with("run = \"soon\""), &["`soon` is not a time"]);
-        check(&with("rule_count = [1, 1]"), &["is there already"]);
+        check(&with("rule_count = [1, 2, 1]"), &["is there already"]);
         check("peers = []\nrounds = 0\nscenario = []", &["above 0"]);
     }
 }

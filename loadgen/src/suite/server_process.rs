@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::affinity;
+use crate::affinity::{self, AffinityError};
 
 /// Time a server gets to end by itself.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +31,7 @@ pub struct ServerProcess {
 impl ServerProcess {
     /// Starts `command` (program and arguments) in `folder`, it and all it starts on `cpu`.
     /// What it says goes to `log`. In a process group of its own, so that Ctrl-C reaches only us.
+    /// The kernel ends it when the calling thread dies, unless it changed its user meanwhile.
     ///
     /// # Errors
     /// When the CPU cannot be used or the program cannot be started.
@@ -54,14 +55,21 @@ impl ServerProcess {
             .stdout(out)
             .stderr(err)
             .process_group(0);
-        // A process inherits the CPUs of the thread that starts it.
-        let starter = std::thread::spawn(move || {
-            affinity::pin_current_thread(cpu).map_err(io::Error::other)?;
-            command.spawn()
-        });
-        let child = starter
-            .join()
-            .map_err(|_| io::Error::other("the starting thread died"))??;
+        // SAFETY: between fork and exec only two system calls are made, on values copied into the
+        // closure; it allocates nothing and takes no lock.
+        unsafe {
+            command.pre_exec(move || {
+                // Should this thread be killed, nobody else would end what it started.
+                rustix::process::set_parent_process_death_signal(Some(stop_signal))?;
+                affinity::pin_current_thread(cpu).map_err(|error| match error {
+                    AffinityError::Refused { source, .. } => source,
+                    AffinityError::OutOfRange(_) | AffinityError::Malformed(_) => {
+                        io::Error::from_raw_os_error(libc::EINVAL)
+                    }
+                })
+            });
+        }
+        let child = command.spawn()?;
         Ok(Self { child, stop_signal })
     }
 
