@@ -49,6 +49,21 @@ fn tenants(count: usize) -> String {
 }
 
 #[test]
+fn a_list_is_written_in_the_dialect_of_its_policy() {
+    let check_in = |dialect: &str, errors: usize| {
+        let list = format!("origins_file = \"lists/tenants.txt\"\n{dialect}");
+        let text = TEXT.replacen("origins_file = \"lists/tenants.txt\"\n", &list, 1);
+        let text = text.split("[[site.route]]").next().expect("a first part");
+        let tenants = Tenants(Ok("https://tenant-*.example.com\n".to_owned()));
+        let found = check("conf/a.toml", text, &tenants);
+        assert_eq!(found.count(Severity::Error), errors, "{dialect}");
+    };
+    check_in("", 1);
+    check_in("dialect = \"native\"\n", 1);
+    check_in("dialect = \"s3\"\n", 0);
+}
+
+#[test]
 fn a_hundred_thousand_lines_are_a_policy() {
     let checked = check_list(Ok(tenants(100_000)));
     assert_eq!(checked.diagnostics, []);
