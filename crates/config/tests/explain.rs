@@ -39,6 +39,9 @@ cors = { origins = ["https://app.example.com"], credentials = true, methods = ["
 [[site.route]]
 path = "/open/**"
 cors = { origins = ["*"] }
+[[site.route]]
+path = "/stars/**"
+cors = { origins = ["https://app.example.com"], credentials = true, expose = ["*"] }
 [[site]]
 hosts = ["plain.example.com"]
 upstream = "bucket"
@@ -334,6 +337,18 @@ fn an_upstream_that_reflects_is_told_apart_by_origin() {
     check_told(
         &constant,
         &["!Vary", "one stored response for every request"],
+    );
+}
+
+#[test]
+fn a_star_exposes_nothing_with_credentials() {
+    check_told(
+        "GET http://cdn.example.com/stars/a | Origin: https://app.example.com | < ETag: 1 | \
+         < Content-Type: text/css",
+        &[
+            "readable without credentials Vary, ETag, ",
+            "Access-Control-Expose-Headers with credentials Content-Type",
+        ],
     );
 }
 

@@ -232,13 +232,20 @@ impl Ticket<'_, '_> {
             let mode = format!("{} credentials", verdict.credentials);
             self.line(label, &format!("{mode:<21}{}", verdict.verdict))?;
         }
-        match told
-            .browser
-            .iter()
-            .find(|verdict| !verdict.readable.is_empty())
-        {
-            Some(verdict) => self.line("readable", &verdict.readable.join(", ")),
-            None => Ok(()),
+        let readable: Vec<_> = told.browser.iter().filter(|v| v.allowed).collect();
+        match readable.as_slice() {
+            // `*` in `Access-Control-Expose-Headers` counts without credentials only.
+            [one, other] if one.readable != other.readable => {
+                for (label, verdict) in [("readable", one), ("", other)] {
+                    let mode = format!("{} credentials", verdict.credentials);
+                    self.line(label, &format!("{mode:<21}{}", verdict.readable.join(", ")))?;
+                }
+                Ok(())
+            }
+            [one, ..] if !one.readable.is_empty() => {
+                self.line("readable", &one.readable.join(", "))
+            }
+            [] | [_, ..] => Ok(()),
         }
     }
 }
