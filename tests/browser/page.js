@@ -83,6 +83,16 @@ async function style(url, crossOrigin) {
   return { event, styled: width === '321px', rules };
 }
 
+// The first pixel of a video once there is one: `loadeddata` may come before the first frame can be
+// drawn, and a canvas on which nothing was drawn is neither painted nor tainted.
+async function paintedPixel(video) {
+  for (;;) {
+    const pixel = firstPixel(video);
+    if (!Array.isArray(pixel) || pixel[3] !== 0) return pixel;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 // <audio> or <video> until its first data, then to a place if one is given.
 async function play(kind, url, crossOrigin, place) {
   const element = document.createElement(kind);
@@ -91,7 +101,7 @@ async function play(kind, url, crossOrigin, place) {
   element.preload = 'auto';
   element.src = url;
   let event = await firstOf(element, 'loadeddata', 'error');
-  const pixel = event === 'loadeddata' && kind === 'video' ? firstPixel(element) : null;
+  const pixel = event === 'loadeddata' && kind === 'video' ? await paintedPixel(element) : null;
   if (event === 'loadeddata' && place) {
     element.currentTime = place;
     event = await firstOf(element, 'seeked', 'error');
