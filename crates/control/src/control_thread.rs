@@ -181,18 +181,7 @@ async fn run(
         on_stop,
         panics,
     } = options;
-    let (notify, mut notices) = tokio::sync::mpsc::unbounded_channel();
-    node.on_notice(Box::new(move |notice| {
-        // Without a listener the thread is ending.
-        let _ending = notify.send(notice);
-    }));
-    let aloud = Arc::clone(&talk);
-    tokio::spawn(async move {
-        // One a site at most, so that nothing piles up.
-        while let Some(notice) = notices.recv().await {
-            aloud(&notice.to_string());
-        }
-    });
+    pass_notices_on(node.as_ref(), Arc::clone(&talk));
     let lookup = resolve::system_lookup();
     let resolver = Resolver::new(
         Arc::clone(&node),
@@ -234,6 +223,20 @@ async fn run(
     state.started.store(true, Ordering::Release);
     let _gone = announce.send(Ok(()));
     let _dropped = (&mut stopped).await;
+}
+
+/// Tells what the workers notice. One notice a site at most, so that nothing piles up.
+fn pass_notices_on(node: &dyn EdgeNode, talk: Talk) {
+    let (notify, mut notices) = tokio::sync::mpsc::unbounded_channel();
+    node.on_notice(Box::new(move |notice| {
+        // Without a listener the thread is ending.
+        let _ending = notify.send(notice);
+    }));
+    tokio::spawn(async move {
+        while let Some(notice) = notices.recv().await {
+            talk(&notice.to_string());
+        }
+    });
 }
 
 async fn follow_stops(

@@ -144,30 +144,8 @@ fn prepare(flags: &SuiteFlags) -> anyhow::Result<Suite> {
         .collect();
     let files = files?;
     let first = files.first().context("a scenario file is needed")?;
-    let wanted = |planned: &Planned| match &flags.only {
-        None => true,
-        Some(only) => only
-            .split(',')
-            .any(|part| planned.scenario.name.contains(part)),
-    };
-    let mut scenarios: Vec<Planned> = Vec::new();
-    for planned in files
-        .iter()
-        .flat_map(|file| &file.scenarios)
-        .filter(|p| wanted(p))
-    {
-        // The same scenario in two files is run once.
-        if scenarios
-            .iter()
-            .all(|there| there.scenario.name != planned.scenario.name)
-        {
-            scenarios.push(planned.clone());
-        }
-    }
-    ensure!(
-        !scenarios.is_empty(),
-        "no scenario's name holds what --only asks for"
-    );
+    let planned = files.iter().flat_map(|file| &file.scenarios);
+    let mut scenarios = chosen_scenarios(planned, flags.only.as_deref())?;
     let seconds = flags.seconds.map(Duration::try_from_secs_f64).transpose()?;
     if seconds.is_some() {
         ensure!(seconds > Some(Duration::ZERO), "--seconds is above 0");
@@ -187,15 +165,7 @@ fn prepare(flags: &SuiteFlags) -> anyhow::Result<Suite> {
             .for_each(|planned| planned.peers = None);
         &flags.peers
     };
-    let mut contestants: Vec<Contestant> = Vec::new();
-    for text in asked {
-        let contestant = Contestant::find(text, &folder)?;
-        if contestants.iter().any(|there| there.id == contestant.id) {
-            let id = &contestant.id;
-            bail!("`{id}` is asked for twice; `{id}#2` is the same once more");
-        }
-        contestants.push(contestant);
-    }
+    let contestants = find_contestants(asked, &folder)?;
     let (server_cpu, client_cpu) = cpus(flags)?;
     let rounds = flags.rounds.unwrap_or(first.rounds);
     ensure!(rounds > 0, "--rounds is at least 1");
@@ -221,6 +191,39 @@ fn prepare(flags: &SuiteFlags) -> anyhow::Result<Suite> {
             .collect(),
         only: flags.only.clone(),
     })
+}
+
+/// The scenarios whose names hold a part of `only`, each once though two files may have it.
+fn chosen_scenarios<'a>(
+    planned: impl Iterator<Item = &'a Planned>,
+    only: Option<&str>,
+) -> anyhow::Result<Vec<Planned>> {
+    let mut scenarios: Vec<Planned> = Vec::new();
+    for planned in planned {
+        let name = &planned.scenario.name;
+        let is_wanted = only.is_none_or(|only| only.split(',').any(|part| name.contains(part)));
+        if is_wanted && scenarios.iter().all(|there| there.scenario.name != *name) {
+            scenarios.push(planned.clone());
+        }
+    }
+    ensure!(
+        !scenarios.is_empty(),
+        "no scenario's name holds what --only asks for"
+    );
+    Ok(scenarios)
+}
+
+fn find_contestants(asked: &[String], folder: &Path) -> anyhow::Result<Vec<Contestant>> {
+    let mut contestants: Vec<Contestant> = Vec::new();
+    for text in asked {
+        let contestant = Contestant::find(text, folder)?;
+        if contestants.iter().any(|there| there.id == contestant.id) {
+            let id = &contestant.id;
+            bail!("`{id}` is asked for twice; `{id}#2` is the same once more");
+        }
+        contestants.push(contestant);
+    }
+    Ok(contestants)
 }
 
 /// Two CPUs where there are two.

@@ -221,12 +221,6 @@ fn facets(
         known: HashMap::new(),
         has_origins: changes.iter().any(|change| change.direction == direction),
     };
-    let shown = |name: &str| match name {
-        OTHER_METHOD => "every other method".to_owned(),
-        OTHER_HEADER => "every other but authorization".to_owned(),
-        OTHER_TYPE => "every other type".to_owned(),
-        _ => name.to_owned(),
-    };
     let before = changes.len();
     for method in &kinds.methods {
         let kind = Kind {
@@ -249,10 +243,23 @@ fn facets(
         };
         changes.extend(facets.compare(&kind, "content type", || shown(own)));
     }
-    if changes.len() > before || (from.policies.len() <= 1 && to.policies.len() <= 1) {
-        return;
+    if changes.len() == before && (from.policies.len() > 1 || to.policies.len() > 1) {
+        combinations(&mut facets, kinds, changes);
     }
-    // Several policies may allow together what none of those before allowed in one request.
+}
+
+fn shown(name: &str) -> String {
+    match name {
+        OTHER_METHOD => "every other method".to_owned(),
+        OTHER_HEADER => "every other but authorization".to_owned(),
+        OTHER_TYPE => "every other type".to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+/// Several policies may allow together what none of those before allowed in one request.
+fn combinations(facets: &mut Facets<'_, '_>, kinds: &Kinds, changes: &mut Vec<Change>) {
+    let to = facets.to;
     for (view, _) in &to.policies {
         let allowed = |names: &[String]| -> Vec<String> {
             names

@@ -221,11 +221,19 @@ fn write_machine(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
     for (name, value) in rows {
         write!(page, "<tr><td>{name}<td class=text>{}</tr>", escape(&value))?;
     }
+    write!(page, "</table></div>")?;
+    write_mitigations(page, mitigations)
+}
+
+fn write_mitigations(
+    page: &mut String,
+    mitigations: &BTreeMap<String, String>,
+) -> std::fmt::Result {
     write!(
         page,
-        "</table></div><details><summary>CPU weaknesses and what the kernel does"
+        "<details><summary>CPU weaknesses and what the kernel does</summary>\
+         <div class=scroll><table>"
     )?;
-    write!(page, "</summary><div class=scroll><table>")?;
     for (name, value) in mitigations {
         write!(
             page,
