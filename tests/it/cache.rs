@@ -388,6 +388,44 @@ fn age_goes_on_from_the_upstreams() {
 }
 
 #[test]
+fn age_is_passed_on_with_what_is_not_stored() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    for cache_control in ["max-age=100", "no-store"] {
+        let replied = upstream.expect("GET /a").times(2).reply(200);
+        replied
+            .header("Cache-Control", cache_control)
+            .header("Age", "130");
+        // The second is forwarded by itself, as the first could not be shared.
+        for _ in 0..2 {
+            let age = node.get("/a").send().is(200).age();
+            assert!(
+                age.is_some_and(|age| age >= 130),
+                "{cache_control}: {age:?}"
+            );
+        }
+    }
+}
+
+/// RFC 9110 §8.6: no `Content-Length` with 204, received, stored or validated.
+#[test]
+fn no_length_is_said_of_no_content() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    for (target, lifetime) in [("/a", "max-age=60"), ("/b", "no-store")] {
+        let expected = upstream.expect(&format!("GET {target}")).always();
+        let replied = expected.reply(204).header("Cache-Control", lifetime);
+        replied.header("Content-Length", "0");
+        for _ in 0..3 {
+            let response = node.get(target).send();
+            response.is(204).lacks("Content-Length").body("");
+            response.lacks("Transfer-Encoding");
+        }
+    }
+    assert_eq!(node.get("/a").send().cache_word(), "hit");
+}
+
+#[test]
 fn head_is_answered_from_a_stored_get() {
     let upstream = Upstream::start();
     let node = Node::before(&upstream);

@@ -90,7 +90,6 @@ fn a_public_listener_takes_no_admin_request() {
         "GET /v1/status",
         "POST /v1/reload",
         "POST /v1/purge",
-        "PURGE /a",
     ] {
         upstream
             .expect(line)
@@ -102,6 +101,19 @@ fn a_public_listener_takes_no_admin_request() {
             .is(404)
             .body("the upstream's own answer");
     }
+}
+
+/// Neither a command to this cache nor, forwarded, one to a cache behind it; what is stored stays.
+#[test]
+fn a_public_listener_takes_no_purge() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    let stored = upstream.expect("GET /a").reply(200);
+    stored.header(FRESH.0, FRESH.1).body("stored");
+    node.get("/a").send().is(200).cache("miss");
+    node.ask("PURGE", "/a").send().is(501);
+    node.get("/a").send().is(200).cache("hit").body("stored");
+    assert_eq!(upstream.received().len(), 1);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn a_list_with_a_typo_or_without_a_file_leaves_the_old_one_in_force() {
     node.said_after(said, "tenants.txt:3:1: error[E101]");
     node.said_after(
         said,
-        "reload failed (origins_file changed): the configuration has 1 errors",
+        "reload failed (origins_file changed): the configuration has 1 error",
     );
     grants(&node, "https://one.example", true);
     grants(&node, "https://two.example", false);

@@ -585,7 +585,7 @@ fn connections_to_the_upstream_are_used_again() {
 }
 
 /// A request for an `https` URI on a connection that is not secured is misdirected (RFC 9110 §7.4), and
-/// TRACE ends here: neither reaches the upstream.
+/// TRACE and PURGE end here: none reaches the upstream.
 #[test]
 fn what_is_not_served_is_refused_and_goes_nowhere() {
     let upstream = Upstream::start();
@@ -596,6 +596,7 @@ fn what_is_not_served_is_refused_and_goes_nowhere() {
         ("TRACE /a", 501),
         ("TRACE http://a/a", 501),
         ("CONNECT a:443", 501),
+        ("PURGE /a", 501),
     ] {
         let host = if line.contains(":443") { "a:443" } else { "a" };
         let mut client = node.client();
@@ -644,4 +645,20 @@ fn what_goes_past_the_cache_says_why() {
     ] {
         assert!(metrics.lines().any(|l| l == line), "{line}:\n{metrics}");
     }
+}
+
+/// RFC 9110 §9.3.7: about the server, not about a resource; the upstream knows what it can do.
+#[test]
+fn server_wide_options_reaches_the_upstream_as_such() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    upstream
+        .expect("OPTIONS *")
+        .reply(200)
+        .header("Allow", "GET, HEAD");
+    let response = node.ask("OPTIONS", "*").send();
+    response
+        .is(200)
+        .cache("method")
+        .header("Allow", "GET, HEAD");
 }

@@ -1,7 +1,7 @@
 //! Validation on both sides: preconditions of the client (RFC 9110 §13), and the node's own when a
 //! stored response is stale (RFC 9111 §4.3).
 
-use crate::harness::{Node, Upstream, eventually};
+use crate::harness::{Node, NodeConfig, Upstream, eventually};
 
 const LAST_MODIFIED: &str = "Tue, 15 Nov 1994 12:45:26 GMT";
 
@@ -186,4 +186,51 @@ fn preconditions_of_a_change_are_the_upstreams_to_judge() {
         .send();
     response.is(200).body("own");
     node.get("/a").send().is(200).cache("hit").body("stored");
+}
+
+/// RFC 9211 §2.2: what is stored was fresh, and only the request wanted the upstream to be asked.
+#[test]
+fn a_reload_of_what_is_fresh_is_told_apart_from_staleness() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    let said = |status: u16| {
+        let response = node.get("/a").header("Cache-Control", "no-cache").send();
+        response.is(200).body("body");
+        let parameter = |name| response.cache_parameter(name);
+        assert_eq!(parameter("fwd").as_deref(), Some("request"), "{response:?}");
+        assert_eq!(parameter("fwd-status"), Some(status.to_string()));
+    };
+    let fresh = |status: u16| {
+        let replied = upstream.expect("GET /a").reply(status);
+        let replied = replied.header("Cache-Control", "max-age=60");
+        replied.header("ETag", "\"1\"")
+    };
+    fresh(200).body("body");
+    node.get("/a").send().cache("miss");
+    fresh(304);
+    said(304);
+    fresh(200).body("body");
+    said(200);
+    node.get("/a").send().cache("hit");
+}
+
+/// RFC 9110 §15.4.5: a 304 has the `Cache-Control` that the 200 would have, also when an operation
+/// writes it and looks at the Content-Type, which a 304 leaves out.
+#[test]
+fn a_304_has_what_operations_write_into_the_200() {
+    let upstream = Upstream::start();
+    let operation = "[[site.header]]\nop = \"set\"\nname = \"Cache-Control\"\nvalue = \"no-cache\"\n\
+        when = { content_type = [\"text/*\"] }\n";
+    let node = NodeConfig::before(&upstream).site(operation).start();
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header("Cache-Control", "max-age=60")
+        .header("Content-Type", "text/css")
+        .header("ETag", "\"1\"");
+    let whole = node.get("/a").send();
+    whole.is(200).header("Cache-Control", "no-cache");
+    let response = node.get("/a").header("If-None-Match", "\"1\"").send();
+    response.is(304).header("Cache-Control", "no-cache");
+    response.lacks("Content-Type");
 }

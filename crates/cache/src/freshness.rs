@@ -58,6 +58,20 @@ impl Freshness {
         }
     }
 
+    /// A response that is only passed on: no lifetime, and the age that a cache before us stated. A
+    /// `Date` alone makes it no older: it did not come from a cache.
+    #[must_use]
+    pub fn passed_on(fields: &FieldSection, times: FetchTimes) -> Self {
+        let initial_age_ms = match fields.has(KnownField::Age) {
+            true => initial_age_ms(fields, times),
+            false => 0,
+        };
+        Self {
+            initial_age_ms,
+            ..Self::stale(times.response_time)
+        }
+    }
+
     /// `current_age` in milliseconds (§4.2.3).
     #[must_use]
     #[inline]

@@ -4,8 +4,7 @@
 //! `explain` both come through here. Never looks at a body, never answers.
 
 use corsair_http1::{
-    BodyLength, FramingError, KnownField, Request, Target, TargetForm, expects_continue,
-    request_body_length,
+    BodyLength, FramingError, KnownField, Request, expects_continue, request_body_length,
 };
 
 use crate::plan::SitePlan;
@@ -32,21 +31,16 @@ pub enum Expectation {
 ///
 /// # Errors
 /// A status, and the reason as the client is told it.
-pub fn admit(
-    request: Request<'_>,
-    target: &Target<'_>,
-) -> Result<RequestBody, (u16, &'static str)> {
+pub fn admit(request: Request<'_>) -> Result<RequestBody, (u16, &'static str)> {
     let framing = |error: FramingError| (error.status(), error.reason());
     let length = request_body_length(request).map_err(framing)?;
     let expects = match expects_continue(request).map_err(framing)? {
         true => Expectation::Continue,
         false => Expectation::None,
     };
-    if matches!(request.method(), b"CONNECT" | b"TRACE") {
+    // PURGE is what other caches take for a command: not from here, and not for the upstream either.
+    if matches!(request.method(), b"CONNECT" | b"TRACE" | b"PURGE") {
         return Err((501, "method not served"));
-    }
-    if target.form == TargetForm::Asterisk {
-        return Err((501, "server-wide OPTIONS is not served"));
     }
     Ok(RequestBody { length, expects })
 }

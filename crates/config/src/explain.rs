@@ -163,7 +163,7 @@ impl Surroundings<'_> {
             query: target.query,
             persistence: request_persistence(request),
         };
-        let body = match admit(request, &target) {
+        let body = match admit(request) {
             Ok(body) => body,
             Err((status, reason)) => {
                 self.refuse_on_route(told, context, status, reason);
@@ -285,14 +285,15 @@ impl Surroundings<'_> {
             fields.push(b"Vary", b"Origin");
         }
         let storable = decide_storable(as_get, status, &fields, policy, times);
+        let freshness = match &storable {
+            Ok(storable) => storable.freshness,
+            Err(_) => Freshness::passed_on(&fields, times),
+        };
         let head = StoredHead::new(HeadParts {
             key,
             status,
             fields,
-            freshness: match &storable {
-                Ok(storable) => storable.freshness,
-                Err(_) => Freshness::stale(now),
-            },
+            freshness,
             vary_origin: context.route.vary_origin(),
             set_cookie: match &storable {
                 Ok(_) => policy.set_cookie,

@@ -52,7 +52,7 @@ pub use plan::{
 };
 pub use reference::reference;
 pub use response::{
-    HeadContext, NOT_IN_NOT_MODIFIED, ONLY_IF_CACHED, OutFraming, OwnResponse, Received,
-    content_range, end_to_end_fields, leave_out_of_not_modified, reflected_origin, said_of_fill,
-    varies_by_origin, via_pseudonym, write_bare_refusal,
+    HeadContext, ONLY_IF_CACHED, OutFraming, OwnResponse, Received, content_range,
+    end_to_end_fields, reflected_origin, said_of_fill, varies_by_origin, via_pseudonym,
+    write_bare_refusal,
 };

@@ -21,7 +21,7 @@ use corsair_rules::{
 use crate::plan::RoutePlan;
 
 /// Representation fields that a 304 does not repeat (RFC 9110 §15.4.5).
-pub const NOT_IN_NOT_MODIFIED: KnownSet = KnownSet::of(&[
+const NOT_IN_NOT_MODIFIED: KnownSet = KnownSet::of(&[
     KnownField::ContentType,
     KnownField::ContentEncoding,
     KnownField::ContentRange,
@@ -45,6 +45,15 @@ pub enum OutFraming {
 }
 
 impl OutFraming {
+    /// How a stored body is sent whole: behind 204 no length is said (RFC 9110 §8.6).
+    #[must_use]
+    pub const fn whole(status: u16, length: u64) -> Self {
+        match status {
+            204 => Self::Absent,
+            _ => Self::Length(length),
+        }
+    }
+
     /// How a body of this length is sent to a client of this version.
     #[must_use]
     pub fn of(length: &BodyLength, version: Version) -> Self {
@@ -129,6 +138,10 @@ impl HeadContext<'_> {
             if !owned.is_empty() {
                 section.retain(|line| !line.known.is_some_and(|known| vary.writes(known)));
             }
+        }
+        // Not before: conditions of operations look at the Content-Type that the 200 would have.
+        if status == 304 {
+            leave_out_of_not_modified(section);
         }
         let stored = section.all(KnownField::Vary);
         merge_vary(stored, vary.existing_origin(), vary.names(), out);
@@ -226,9 +239,6 @@ impl HeadContext<'_> {
         status_line(out, head.status);
         let content_type = head.fields.get(KnownField::ContentType);
         section.clone_from(head.fields);
-        if head.status == 304 {
-            leave_out_of_not_modified(section);
-        }
         self.edited_fields(
             head.status,
             content_type,
@@ -389,7 +399,7 @@ pub fn reflected_origin<'r>(request: Request<'r>, fields: &FieldSection) -> Opti
 }
 
 /// Removes what a 304 does not repeat.
-pub fn leave_out_of_not_modified(section: &mut FieldSection) {
+fn leave_out_of_not_modified(section: &mut FieldSection) {
     section.retain(|line| {
         !line
             .known

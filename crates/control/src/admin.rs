@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -19,6 +19,7 @@ use axum::{Json, Router};
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 
+use crate::metrics::Exposition;
 use crate::reload::{Reloader, Trigger, Verdict};
 use crate::{EdgeNode, guard, metrics, status};
 
@@ -52,7 +53,10 @@ pub(crate) fn router(state: &Arc<AdminState>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
-        .route("/metrics", get(async move || scrape(&registry)))
+        .route(
+            "/metrics",
+            get(async move |headers: HeaderMap| scrape(&registry, &headers)),
+        )
         .route(
             "/v1/status",
             get(async |State(state): StateOf| Json(status::of(&state))),
@@ -97,9 +101,13 @@ async fn readiness(State(state): StateOf) -> (StatusCode, &'static str) {
     }
 }
 
-fn scrape(registry: &Registry) -> Response {
-    match metrics::render(registry) {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+fn scrape(registry: &Registry, headers: &HeaderMap) -> Response {
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    let exposition = Exposition::accepted(accept.unwrap_or_default());
+    match metrics::render(registry, exposition) {
+        Ok(text) => ([(header::CONTENT_TYPE, exposition.content_type())], text).into_response(),
         Err(_) => problem(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the metrics cannot be written",

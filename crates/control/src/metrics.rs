@@ -1,4 +1,5 @@
-//! `GET /metrics`: one snapshot of the node in the OpenMetrics text format, as Prometheus reads it.
+//! `GET /metrics`: one snapshot of the node, in the Prometheus text format or, to those that accept it,
+//! in OpenMetrics.
 //!
 //! Every sample comes from one [`Snapshot`], taken when the scrape asks; nothing is counted here.
 //! Names follow the Prometheus conventions: base units, `_total` for counters. Label values come
@@ -16,8 +17,32 @@ use prometheus_client::registry::Registry;
 
 use crate::admin::AdminState;
 
-/// The content type of what [`render`] writes.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How a scrape is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exposition {
+    /// The Prometheus text format 0.0.4, which every reader knows.
+    Prometheus,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Exposition {
+    /// What a scraper with this `Accept` gets: OpenMetrics only when it names it.
+    pub(crate) fn accepted(accept: &str) -> Self {
+        match accept.contains("application/openmetrics-text") {
+            true => Self::OpenMetrics,
+            false => Self::Prometheus,
+        }
+    }
+
+    /// The content type of what [`render`] writes.
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
 
 /// The drivers a node can run on; the live one has the value 1.
 const DRIVERS: [LiveDriver; 4] = [
@@ -35,10 +60,41 @@ pub(crate) fn registry(state: &Arc<AdminState>) -> Registry {
 }
 
 /// The whole text of one scrape.
-pub(crate) fn render(registry: &Registry) -> Result<String, fmt::Error> {
+pub(crate) fn render(registry: &Registry, exposition: Exposition) -> Result<String, fmt::Error> {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, registry)?;
-    Ok(text)
+    Ok(match exposition {
+        Exposition::OpenMetrics => text,
+        Exposition::Prometheus => in_prometheus_text(&text),
+    })
+}
+
+/// OpenMetrics in the older format: there a counter's family has the name of its samples, with
+/// `_total`, and no line ends the text.
+fn in_prometheus_text(open_metrics: &str) -> String {
+    let mut out = String::with_capacity(open_metrics.len() + 512);
+    let mut help = None;
+    for line in open_metrics.lines().filter(|&line| line != "# EOF") {
+        if let Some(text) = line.strip_prefix("# HELP ") {
+            // What it is the help of, only the line behind it says.
+            help = text.split_once(' ');
+            continue;
+        }
+        let family = line
+            .strip_prefix("# TYPE ")
+            .and_then(|text| text.split_once(' '));
+        match family {
+            Some((name, kind)) => {
+                let suffix = if kind == "counter" { "_total" } else { "" };
+                if let Some((_, text)) = help.take() {
+                    out.extend(["# HELP ", name, suffix, " ", text, "\n"]);
+                }
+                out.extend(["# TYPE ", name, suffix, " ", kind, "\n"]);
+            }
+            None => out.extend([line, "\n"]),
+        }
+    }
+    out
 }
 
 struct NodeCollector(Arc<AdminState>);

@@ -183,7 +183,8 @@ impl Reloader {
                 .iter()
                 .filter(|d| d.severity == Severity::Error)
                 .count();
-            let why = format!("the configuration has {errors} errors");
+            let plural = if errors == 1 { "" } else { "s" };
+            let why = format!("the configuration has {errors} error{plural}");
             return self.refusal(Verdict::BadConfig, &diagnostics, &why);
         };
         self.apply(plan, &diagnostics).await

@@ -180,7 +180,7 @@ pub(crate) fn run(
         query: target.query,
         persistence: shorter(client.persistence, request_persistence(request)),
     };
-    let body = match admit(request, &target) {
+    let body = match admit(request) {
         Ok(body) => body,
         Err((status, reason)) => return refuse_on_route(&seen, batch, status, reason),
     };
@@ -241,7 +241,14 @@ impl Exchange<'_> {
                     | Reuse::StaleIfError
                     | Reuse::Revalidate) => {
                         let slot = stored.stored().slot().unwrap_or(hash);
-                        (slot, Outcome::Expired, Some(stored.share()), reuse)
+                        // RFC 9211 §2.2: `stale` when the response is, `request` when only the
+                        // request's own directives keep it from being used.
+                        let freshness = stored.stored().freshness();
+                        let outcome = match freshness.is_reusable(client.now.unix) {
+                            true => Outcome::Reloaded,
+                            false => Outcome::Expired,
+                        };
+                        (slot, outcome, Some(stored.share()), reuse)
                     }
                 }
             }

@@ -186,6 +186,9 @@ impl Waiter<'_> {
 
     fn outcome_of_stored(&self, role: Role) -> Outcome {
         match (role, self.forward.verdict()) {
+            (Role::Own, Verdict::Validated) if self.fill.outcome == Outcome::Reloaded => {
+                Outcome::Reloaded
+            }
             (Role::Own, Verdict::Validated) => Outcome::Revalidated,
             // The body was whole before the client looked.
             (Role::Own, Verdict::Stored | Verdict::NotStorable(_)) => self.fill.outcome,
@@ -268,7 +271,7 @@ impl Waiter<'_> {
             collapsed: outcome == Outcome::Collapsed,
             stored: role == Some(Role::Own) && outcome != Outcome::Collapsed,
             fwd_status: match role {
-                Some(Role::Own) if outcome == Outcome::Revalidated => Some(304),
+                Some(Role::Own) if self.forward.verdict() == Verdict::Validated => Some(304),
                 Some(Role::Own | Role::Follower) => Some(stored.status()),
                 None => None,
             },

@@ -202,7 +202,7 @@ impl Leader<'_> {
         let storable = decide_storable(request, status, &fields, policy, times);
         let freshness = match &storable {
             Ok(storable) => storable.freshness,
-            Err(_) => Freshness::stale(times.response_time),
+            Err(_) => Freshness::passed_on(&fields, times),
         };
         let head = FillHead::new(HeadParts {
             key: &self.fill.key,

@@ -6,7 +6,7 @@ use corsair_cache::{
     CacheStatus, Outcome, Precondition, RangeDecision, Stored, decide_precondition, decide_range,
 };
 pub(crate) use corsair_config::{OutFraming, Received};
-use corsair_config::{OwnResponse, content_range, leave_out_of_not_modified, write_bare_refusal};
+use corsair_config::{OwnResponse, content_range, write_bare_refusal};
 use corsair_http1::{FieldSection, KnownField, KnownSet, status_line};
 use corsair_rules::CorsOutcome;
 
@@ -197,13 +197,12 @@ fn remembered_head(
                 section,
                 out,
             );
-            OutFraming::Length(stored.body().len()).write(out);
+            OutFraming::whole(stored.status(), stored.body().len()).write(out);
             seen.head_context().via(out);
         }
         HeadShape::NotModified => {
             status_line(out, 304);
             section.clone_from(stored.fields());
-            leave_out_of_not_modified(section);
             let context = seen.head_context();
             context.edited_fields(304, stored.content_type(), outcome, section, out);
             context.via(out);

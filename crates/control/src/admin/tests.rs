@@ -163,6 +163,53 @@ fn busy_snapshot() -> Snapshot {
     }
 }
 
+/// The families of a scrape, `name kind`, in order, with each sample found under its own.
+fn families(text: &str) -> Vec<String> {
+    let mut families: Vec<String> = Vec::new();
+    for line in text.lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            families.push(family.to_owned());
+        } else if !line.starts_with('#') {
+            let sample = line.split([' ', '{']).next().unwrap();
+            let family = families.last().and_then(|last| last.split(' ').next());
+            assert_eq!(Some(sample), family, "{line}");
+        }
+    }
+    families
+}
+
+#[test]
+fn metrics_are_prometheus_text_unless_open_metrics_is_accepted() {
+    let bench = bench();
+    let plain = bench.get("/metrics");
+    assert!(
+        plain
+            .head
+            .contains("content-type: text/plain; version=0.0.4;")
+    );
+    assert!(!plain.body.contains("# EOF"));
+    assert!(families(&plain.body).contains(&"corsair_requests_total counter".to_owned()));
+    assert!(
+        plain
+            .body
+            .contains("# HELP corsair_requests_total Requests answered\n")
+    );
+    assert!(
+        plain
+            .body
+            .contains("# HELP corsair_store_objects Responses stored\n")
+    );
+
+    let accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n";
+    let open = bench.send("GET", "/metrics", accept);
+    assert!(
+        open.head
+            .contains("content-type: application/openmetrics-text;")
+    );
+    assert!(open.body.contains("# TYPE corsair_requests counter\n"));
+    assert!(open.body.ends_with("# EOF\n"));
+}
+
 #[test]
 fn metrics_carry_every_number_of_the_snapshot() {
     let bench = bench();
@@ -172,7 +219,7 @@ fn metrics_carry_every_number_of_the_snapshot() {
     assert!(
         answer
             .head
-            .contains("content-type: application/openmetrics-text;"),
+            .contains("content-type: text/plain; version=0.0.4;"),
         "{}",
         answer.head
     );
@@ -227,7 +274,6 @@ fn metrics_carry_every_number_of_the_snapshot() {
         "{}",
         answer.body
     );
-    assert!(answer.body.ends_with("# EOF\n"));
 }
 
 #[test]
