@@ -465,12 +465,19 @@ impl<'a> Collector<'a> {
                 error_texts.entry(kind).or_insert(text);
             }
         }
-        if let (0, Some(text)) = (self.connected, self.first_error) {
-            error_texts.entry(ErrorKind::Connect).or_insert(text);
+        let mut stats = self.total;
+        if self.connected == 0 {
+            // The run ended before its first request: each connection that was wanted is an error.
+            for _ in 0..plan.connections {
+                stats.record_error(ErrorKind::Connect, None);
+            }
+            if let Some(text) = self.first_error {
+                error_texts.entry(ErrorKind::Connect).or_insert(text);
+            }
         }
         Outcome {
             duration,
-            client_cpu: Duration::from_nanos(self.total.worker_cpu_ns + own_cpu_ns),
+            client_cpu: Duration::from_nanos(stats.worker_cpu_ns + own_cpu_ns),
             worker_cpu_share_max: cpu_share,
             driver: self.driver,
             open: open_loop(plan, sent_in_time),
@@ -481,7 +488,7 @@ impl<'a> Collector<'a> {
             interrupted: self.interrupted,
             never_connected: self.connected == 0,
             started_at: self.started_at,
-            stats: self.total,
+            stats,
         }
     }
 }

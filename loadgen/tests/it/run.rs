@@ -265,6 +265,8 @@ fn a_server_that_is_not_there_is_said_at_once() {
         "{}",
         ran.stderr
     );
+    assert_eq!(ran.number("errors"), 4.0, "one for each connection");
+    assert_eq!(ran.json["errors_by_kind"]["connect"].as_u64(), Some(4));
     assert!(
         ran.json["error_texts"]["connect"]
             .as_str()
