@@ -51,7 +51,7 @@ pub use inclusion::{Outside, PatternSpace};
 pub use lint::{
     LINT_TABLE, Lint, LintRow, OpPlace, OpProblem, PolicyPlace, PolicyProblem, Severity,
 };
-pub use near_miss::{Difference, NearMiss, OriginExplanation};
+pub use near_miss::{Difference, LiteralMiss, NearMiss, OriginExplanation};
 pub use origin_pattern::{
     Dialect, OriginPattern, OriginRule, PatternError, PatternNote, PortRule, SchemeRule,
 };

@@ -3,6 +3,8 @@
 //! For people, not for requests: linear in the number of patterns, and it allocates. What it says
 //! is true of the compiled set, because it reads the patterns back from it.
 
+mod literals;
+
 use crate::origin_pattern::{OriginPattern, OriginRule, PortRule, SchemeRule};
 use crate::origin_set::OriginSet;
 use crate::web_origin::{NotSerialized, WebOrigin};
@@ -62,6 +64,22 @@ pub enum Difference {
     SchemeAndPort,
     /// The host ends like the pattern's, but not at a dot.
     NotAtDot,
+    /// Both literals of a star-anywhere pattern are there, with nothing between them.
+    NothingForStar,
+    /// A literal of a star-anywhere pattern is not there; at least one of the two.
+    Literals {
+        /// How many bytes of both literals do not agree; fewer is nearer.
+        other_bytes: usize,
+        /// What must stand before the star, when it does not.
+        begin: Option<LiteralMiss>,
+        /// What must stand behind it, likewise.
+        end: Option<LiteralMiss>,
+    },
+    /// The last label differs and nothing else does, so that no end agrees.
+    LastLabel {
+        /// The origin's.
+        given: String,
+    },
     /// Another host with the same end.
     Host {
         /// How many labels from the right do not agree, of the pattern's; fewer is nearer.
@@ -69,6 +87,21 @@ pub enum Difference {
         /// How many agree.
         same_labels: usize,
     },
+}
+
+/// A literal that is not where it must be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LiteralMiss {
+    /// The pattern's.
+    pub wanted: String,
+    /// As many bytes of the origin, from the same end.
+    pub given: String,
+}
+
+impl fmt::Display for LiteralMiss {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "`{}` where `{}` is wanted", self.given, self.wanted)
+    }
 }
 
 impl fmt::Display for Difference {
@@ -81,6 +114,20 @@ impl fmt::Display for Difference {
             Self::Below => out.write_str("names below are not covered; write `*.` before the host"),
             Self::SchemeAndPort => out.write_str("scheme and port differ"),
             Self::NotAtDot => out.write_str("the host ends alike, but `*.` covers whole labels"),
+            Self::NothingForStar => {
+                out.write_str("nothing is left for `*`, which stands for one character or more")
+            }
+            Self::Literals { begin, end, .. } => match (begin, end) {
+                (Some(begin), Some(end)) => {
+                    write!(out, "beginning and end differ: {begin}, and {end}")
+                }
+                (Some(begin), None) => write!(out, "the beginning differs: {begin}"),
+                (None, Some(end)) => write!(out, "the end differs: {end}"),
+                (None, None) => out.write_str("it differs"),
+            },
+            Self::LastLabel { given } => {
+                write!(out, "another host: only the end `.{given}` differs")
+            }
             Self::Host { same_labels, .. } => {
                 write!(out, "another host; the last {same_labels} labels agree")
             }
@@ -157,10 +204,13 @@ fn canonical_form(value: &[u8]) -> Option<String> {
         .then_some(canonical)
 }
 
-/// What keeps `pattern` from allowing `origin`; `None` when it is not near, or has no parts.
+/// What keeps `pattern` from allowing `origin`; `None` when it is not near.
 fn difference(pattern: &OriginPattern, origin: &WebOrigin<'_>) -> Option<Difference> {
     match pattern {
-        OriginPattern::Star | OriginPattern::Null | OriginPattern::StarAnywhere { .. } => None,
+        OriginPattern::Star | OriginPattern::Null => None,
+        OriginPattern::StarAnywhere { prefix, suffix } => {
+            literals::difference(prefix, suffix, origin)
+        }
         OriginPattern::Exact(rule) if *rule.host == *origin.host => Some(other_parts(rule, origin)),
         OriginPattern::Exact(rule) if is_below(origin.host, &rule.host) => {
             parts_agree(rule, origin).then_some(Difference::Below)
@@ -203,7 +253,7 @@ fn other_parts(rule: &OriginRule, origin: &WebOrigin<'_>) -> Difference {
     }
 }
 
-/// Hosts whose last two labels or more agree.
+/// Hosts whose last two labels or more agree, or all but the last.
 fn other_host(rule: &OriginRule, origin: &WebOrigin<'_>) -> Option<Difference> {
     let schemes_are_web = match rule.scheme {
         SchemeRule::Http | SchemeRule::Https | SchemeRule::HttpOrHttps => true,
@@ -216,6 +266,14 @@ fn other_host(rule: &OriginRule, origin: &WebOrigin<'_>) -> Option<Difference> {
         .take_while(|(a, b)| a == b)
         .count();
     let other_labels = own.count() - same_labels;
+    if let (Some((rest, last)), Some((own_rest, _))) =
+        (origin.host.rsplit_once('.'), rule.host.rsplit_once('.'))
+        && rest == own_rest
+        && parts_agree(rule, origin)
+    {
+        let given = last.to_owned();
+        return Some(Difference::LastLabel { given });
+    }
     let is_near = schemes_are_web && same_labels >= 2;
     is_near.then_some(Difference::Host {
         other_labels,
@@ -302,6 +360,8 @@ mod tests {
             )],
         );
         check("https://both.example", &[(5, port(None))]);
+        let given = |text: &str| Difference::LastLabel { given: text.into() };
+        check("https://app.example.test", &[(1, given("test"))]);
         check("https://stranger.test", &[]);
     }
 
