@@ -9,6 +9,7 @@ mod alibaba;
 mod bucket;
 mod document;
 mod draft;
+mod expected;
 mod finding;
 mod gcs;
 mod ingress;
@@ -144,6 +145,7 @@ pub fn import(kind: ImportKind, file_name: &str, text: &str) -> Result<Imported,
         return Err(ImportError::at(1, message));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    expected::refuse_other_forms(kind, text)?;
     let mut draft = Draft::new(kind, &clip(file_name));
     match kind {
         ImportKind::S3 => bucket::read(bucket::Store::S3, text, &mut draft)?,

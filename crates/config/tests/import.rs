@@ -96,7 +96,6 @@ fn unusable_inputs_say_where_and_why() {
     let wide = format!("[{}1]", "1,".repeat(60_000));
     let laughs = "<!DOCTYPE a [<!ENTITY b \"c\">]><CORSConfiguration>&b;</CORSConfiguration>";
     let rows: &[(ImportKind, &str, &str)] = &[
-        (S3, "", "1:1: error: the input is not JSON"),
         (S3, "[{]", "1:3: error: the input is not JSON"),
         (
             S3,
@@ -232,7 +231,11 @@ fn unusable_inputs_say_where_and_why() {
             "kind: Ingress\nspec: {rules: [{host: a b}]}",
             "1: error: no rule of the input has a host",
         ),
-        (IngressNginx, "", "1: error: there is neither an Ingress"),
+        (
+            IngressNginx,
+            "a: b",
+            "1: error: there is neither an Ingress",
+        ),
         (
             IngressNginx,
             "a: &x 1\nb: *x",
@@ -259,6 +262,104 @@ fn unusable_inputs_say_where_and_why() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Another file than the one that was meant: what came, what is expected, where that comes from.
+#[test]
+fn another_kind_of_input_is_told_apart() {
+    use ImportKind::{Alibaba, Gcs, IngressNginx, Oss, S3};
+    const JSON: &[ImportKind] = &[Gcs, Alibaba];
+    const RULES: &[ImportKind] = &[S3, Oss];
+    const ALL: &[ImportKind] = &ImportKind::ALL;
+    let page = "<!DOCTYPE html>\n<html><head><title>Sign in\n</title></head><body>&nbsp;";
+    let denied = "<?xml version=\"1.0\"?>\n<Error>\n<Code>AccessDenied</Code></Error>";
+    let toml = "[[site]]\nhosts = [\"*\"]\n";
+    let rows: &[(&[ImportKind], &str, &str)] = &[
+        (ALL, "", "1: error: the input is empty; "),
+        (ALL, "\u{feff}", "1: error: the input is empty; "),
+        (ALL, "\n \t\n", "3: error: the input is empty; "),
+        (ALL, page, "1: error: the input is a web page, `Sign in`; "),
+        (ALL, "\n<HTML>", "2: error: the input is a web page; "),
+        (
+            ALL,
+            denied,
+            "1: error: the input is an error answer, `AccessDenied`; ",
+        ),
+        (JSON, "<CORSConfiguration/>", "1: error: the input is XML; "),
+        (
+            &[IngressNginx],
+            "<CORSConfiguration/>",
+            "1: error: the input is XML; ",
+        ),
+        (
+            JSON,
+            "\ncors:\n- origin: a",
+            "2: error: the input is YAML, it begins with `cors:`; ",
+        ),
+        (
+            RULES,
+            "---\na: 1",
+            "1: error: the input is YAML, it begins with `---`; ",
+        ),
+        (
+            JSON,
+            toml,
+            "1: error: the input is TOML, it begins with `[[site]]`; `corsair check`",
+        ),
+        (
+            RULES,
+            "# a\n[site]",
+            "1: error: the input is TOML, it begins with `# a`",
+        ),
+        (RULES, "a = 1", "1: error: the input is TOML"),
+        (
+            RULES,
+            "An error occurred (NoSuchCORSConfiguration) when calling",
+            "1: error: the input begins with `An error occurred (NoSuchCORSConfiguration)",
+        ),
+        (
+            JSON,
+            "PK\u{3}\u{4}\0",
+            "1: error: the input begins with `PK\\u{3}",
+        ),
+        (
+            JSON,
+            "[{\n\"a\": [",
+            "2: error: the input ends inside a JSON value, so it was cut off; ",
+        ),
+        (
+            RULES,
+            "[{\"AllowedOrigins\": [\"https://a",
+            "1: error: the input ends inside a JSON",
+        ),
+        (
+            RULES,
+            "<CORSConfiguration>\n<CORSRule><AllowedOrigin>a",
+            "2: error: the input ends inside an XML element, so it was cut off; ",
+        ),
+        (
+            RULES,
+            "<CORSConfiguration>\n<CORSRule><Allow",
+            "2: error: the input ends inside an XML",
+        ),
+    ];
+    for (kinds, text, expected) in rows {
+        for kind in *kinds {
+            let told = import(*kind, "x", text).expect_err(text).to_string();
+            assert!(
+                told.starts_with(expected),
+                "{kind:?} {text:?}\n{told}\n{expected}"
+            );
+            let needs = format!("{} needs ", kind.as_str());
+            assert!(told.contains(&needs), "{told}");
+            assert!(!told.chars().any(char::is_control), "{told:?}");
+        }
+    }
+    let refused = r#"{"error": {"code": 403, "message": "denied"}}"#;
+    let told = import(Gcs, "x", refused)
+        .expect_err("an error answer")
+        .to_string();
+    assert!(told.contains("error answer"), "{told}");
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl Setting {
 
 /// Reads the settings and writes policies and operations.
 pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), ImportError> {
-    let root = read_json(text)?;
+    let root = read_json(draft.kind, text)?;
     let settings = settings_of(&root)?;
     if settings.is_empty() {
         let message = "there is no `set_resp_header` function in the input";

@@ -42,9 +42,9 @@ struct Rule {
 /// Reads the rules and writes the policies.
 pub(super) fn read(store: Store, text: &str, draft: &mut Draft) -> Result<(), ImportError> {
     let (rules, vary) = if text.trim_start().starts_with('<') {
-        rules_of_xml(store, &read_xml(text)?)?
+        rules_of_xml(store, &read_xml(draft.kind, text)?)?
     } else {
-        (rules_of_json(&read_json(text)?)?, None)
+        (rules_of_json(&read_json(draft.kind, text)?)?, None)
     };
     if rules.is_empty() {
         return Err(ImportError::at(1, "there is no CORS rule in the input"));

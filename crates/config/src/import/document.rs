@@ -3,7 +3,7 @@
 //! RFC 8259, XML 1.0, YAML 1.2. Depth and number of values are bounded before anything is built;
 //! document types, entities, aliases and repeated keys are refused, never resolved.
 
-use super::ImportError;
+use super::{ImportError, ImportKind};
 use crate::report::clip;
 use crate::suggest::closest;
 use core::fmt;
@@ -179,8 +179,11 @@ fn refuse_repeated(entries: &[Entry]) -> Result<(), ImportError> {
 }
 
 /// Reads one JSON value.
-pub(super) fn read_json(text: &str) -> Result<Node, ImportError> {
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| json_error(&error, 1))?;
+pub(super) fn read_json(kind: ImportKind, text: &str) -> Result<Node, ImportError> {
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| match error.is_eof() {
+        true => kind.cut_off(error.line(), "a JSON value"),
+        false => json_error(&error, 1),
+    })?;
     let mut reader = JsonReader {
         text,
         lines: Lines::of(text),
@@ -272,13 +275,17 @@ impl<'t> JsonReader<'t> {
 }
 
 /// Reads an XML document; the root comes as an entry with its local name as the key.
-pub(super) fn read_xml(text: &str) -> Result<Entry, ImportError> {
+pub(super) fn read_xml(kind: ImportKind, text: &str) -> Result<Entry, ImportError> {
     let options = roxmltree::ParsingOptions {
         nodes_limit: u32::try_from(4 * NODES_MAX).expect("the limit is small"),
         ..roxmltree::ParsingOptions::default()
     };
     let document = roxmltree::Document::parse_with_options(text, options).map_err(|error| {
+        use roxmltree::Error::{UnclosedRootNode, UnexpectedEndOfStream};
         let place = error.pos();
+        if matches!(error, UnclosedRootNode | UnexpectedEndOfStream) {
+            return kind.cut_off(text.lines().count(), "an XML element");
+        }
         let told = match &error {
             roxmltree::Error::DtdDetected => {
                 "it has a document type, which is not read because entities could be anything"

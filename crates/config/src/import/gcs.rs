@@ -31,7 +31,7 @@ const PAIRS_MAX: usize = 10_000;
 
 /// Reads the entries and writes the policies.
 pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), ImportError> {
-    let root = read_json(text)?;
+    let root = read_json(draft.kind, text)?;
     let rules = entries_of(&root)?
         .iter()
         .map(rule_of)
@@ -63,7 +63,13 @@ fn entries_of(root: &Node) -> Result<&[Node], ImportError> {
             let found = ["cors", "cors_config"]
                 .iter()
                 .find_map(|key| root.find(key));
-            let missing = || ImportError::at(root.line, "there is no `cors` in the object");
+            let missing = || {
+                let message = match root.find("error") {
+                    Some(_) => "the input is an error answer, without a bucket's `cors`",
+                    None => "there is no `cors` in the object",
+                };
+                ImportError::at(root.line, message)
+            };
             found.ok_or_else(missing)?.list("cors")
         }
         Value::Null | Value::Flag(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
