@@ -4,9 +4,11 @@
 //! Only the figures that a clock moves are left out: `Date`, `Age`, `ttl`. Every request has a path of
 //! its own, because `explain` takes the cache to be empty.
 
+use std::net::TcpListener;
+
 use crate::cli::corsair;
 use crate::harness::node::Scratch;
-use crate::harness::{NodeConfig, Upstream};
+use crate::harness::{Node, NodeConfig, Upstream};
 
 const HOST: &str = "cdn.example.com";
 const FRIEND: &str = "Origin: https://app.example.org";
@@ -257,25 +259,24 @@ fn lines<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
     fields.map(still).collect()
 }
 
-/// What `explain` says: status and lines.
-fn explained(file: &str, (method, target, asked, status, answered): Row) -> (u16, Vec<String>) {
+/// A head as it is compared: status and lines.
+type Compared = (u16, Vec<String>);
+
+/// What `explain` says of a request; `assumed` are the words about the upstream.
+fn explained(
+    file: &str,
+    (method, target): (&str, &str),
+    asked: &[&str],
+    assumed: &[&str],
+) -> Compared {
     let url = format!("http://{HOST}{target}");
-    let status = if status == 0 { 200 } else { status };
-    let status = status.to_string();
     let mut words = vec![
         "explain", "-c", file, "-X", method, &url, "--format", "json",
     ];
-    words.extend(["--response-status", &status]);
     for line in asked {
         words.extend(["-H", line]);
     }
-    let length = format!("Content-Length: {}", BODY.len());
-    for line in answered {
-        words.extend(["--response-header", line]);
-    }
-    if status != "204" {
-        words.extend(["--response-header", &length]);
-    }
+    words.extend(assumed);
     let said = corsair(&words);
     assert_eq!(said.code, Some(0), "{words:?}: {}", said.stderr);
     let told: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
@@ -288,6 +289,32 @@ fn explained(file: &str, (method, target, asked, status, answered): Row) -> (u16
     (u16::try_from(status).expect("three digits"), lines(fields))
 }
 
+/// The words for an upstream that answers so; 200 when it is not asked.
+fn answers(status: u16, answered: &[&str]) -> Vec<String> {
+    let status = if status == 0 { 200 } else { status };
+    let mut words = vec!["--response-status".to_owned(), status.to_string()];
+    let length = format!("Content-Length: {}", BODY.len());
+    let length = (status != 204).then_some(&*length);
+    for line in answered.iter().copied().chain(length) {
+        words.extend(["--response-header".to_owned(), line.to_owned()]);
+    }
+    words
+}
+
+/// What the node answers.
+fn answered(node: &Node, (method, target): (&str, &str), asked: &[&str]) -> Compared {
+    let ask = asked
+        .iter()
+        .fold(node.ask(method, target).host(HOST), |ask, line| {
+            let (name, value) = line.split_once(": ").expect("a field line");
+            ask.header(name, value)
+        });
+    let answer = ask.send();
+    let fields = answer.head.fields.iter();
+    let got = lines(fields.map(|(name, value)| (name.as_str(), value.as_str())));
+    (answer.status, got)
+}
+
 #[test]
 fn what_is_explained_is_what_is_answered() {
     let upstream = Upstream::start();
@@ -297,11 +324,11 @@ fn what_is_explained_is_what_is_answered() {
     let file = scratch.write("same.toml", &config.text());
     let file = file.to_str().expect("UTF-8");
     for row in ROWS {
-        let (method, target, asked, status, answered) = *row;
+        let (method, target, asked, status, replied) = *row;
         if status > 0 {
             let script = upstream.expect(&format!("{method} {target}")).perhaps();
             let script = script.reply(status);
-            let script = answered.iter().fold(script, |script, line| {
+            let script = replied.iter().fold(script, |script, line| {
                 let (name, value) = line.split_once(": ").expect("a field line");
                 script.header(name, value)
             });
@@ -311,23 +338,75 @@ fn what_is_explained_is_what_is_answered() {
             if method == "HEAD" {
                 // A miss is fetched by GET, so that it can be stored.
                 let script = upstream.expect(&format!("GET {target}")).perhaps();
-                let script = answered.iter().fold(script.reply(status), |script, line| {
+                let script = replied.iter().fold(script.reply(status), |script, line| {
                     let (name, value) = line.split_once(": ").expect("a field line");
                     script.header(name, value)
                 });
                 script.body(BODY);
             }
         }
-        let ask = asked
-            .iter()
-            .fold(node.ask(method, target).host(HOST), |ask, line| {
-                let (name, value) = line.split_once(": ").expect("a field line");
-                ask.header(name, value)
-            });
-        let answer = ask.send();
-        let fields = answer.head.fields.iter();
-        let got = lines(fields.map(|(name, value)| (name.as_str(), value.as_str())));
-        let said = explained(file, *row);
-        assert_eq!((answer.status, got), said, "{method} {target} {asked:?}");
+        let assumed = answers(status, replied);
+        let assumed: Vec<&str> = assumed.iter().map(String::as_str).collect();
+        let said = explained(file, (method, target), asked, &assumed);
+        let got = answered(&node, (method, target), asked);
+        assert_eq!(got, said, "{method} {target} {asked:?}");
     }
 }
+
+/// The same for upstreams that do not answer: whoever the node answers itself may read that. An address
+/// that is not resolved and a connection that nobody accepts are not in the table, because no loopback
+/// address behaves so.
+#[test]
+fn what_is_explained_of_failures_is_what_is_answered() {
+    let upstream = Upstream::start();
+    let refusing = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+        let address = listener.local_addr();
+        address.expect("a bound socket has an address").to_string()
+    };
+    let refused = NodeConfig::before_address(&refusing).site(SITE);
+    let answering = NodeConfig::before(&upstream)
+        .upstream_keys("response_timeout = \"1s\"")
+        .site(SITE);
+    let scratch = Scratch::new();
+    let rows = [
+        ("refused", &refused, "f"),
+        ("broken", &answering, "b"),
+        ("malformed", &answering, "m"),
+        ("timeout", &answering, "t"),
+    ];
+    let nodes = [refused.start(), answering.start()];
+    for (failure, config, name) in rows {
+        let file = scratch.write(&format!("{failure}.toml"), &config.text());
+        let file = file.to_str().expect("UTF-8");
+        let node = &nodes[usize::from(failure != "refused")];
+        for (number, (method, route, asked)) in FAILING.iter().enumerate() {
+            let target = format!("{route}/{name}{number}");
+            if failure != "refused" {
+                let fetched = if *method == "HEAD" { "GET" } else { method };
+                let script = upstream.expect(&format!("{fetched} {target}")).always();
+                match failure {
+                    "broken" => script.close(),
+                    "malformed" => script.raw("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"),
+                    _ => script.await_close(),
+                };
+            }
+            let assumed = ["--upstream-failure", failure];
+            let said = explained(file, (method, &target), asked, &assumed);
+            let got = answered(node, (method, &target), asked);
+            assert_eq!(got, said, "{failure}: {method} {target} {asked:?}");
+        }
+    }
+}
+
+/// Method, route and request lines: fetched to be stored, passed, with a body, without a policy.
+const FAILING: &[(&str, &str, &[&str])] = &[
+    ("GET", "", &[FRIEND, "X-One: one"]),
+    ("GET", "", &[STRANGER]),
+    ("HEAD", "", &[FRIEND]),
+    ("DELETE", "", &[FRIEND]),
+    ("GET", "/credentials", &[FRIEND]),
+    ("GET", "/open", &[STRANGER]),
+    ("GET", "/none", &[FRIEND]),
+    ("GET", "/fonts", &[FRIEND]),
+];

@@ -19,26 +19,27 @@ use corsair_cache::{
     decide_precondition, decide_storable, select_range, write_key,
 };
 use corsair_http1::{
-    BodyLength, FieldSection, KnownField, KnownSet, Persistence, Request, effective_authority,
-    format_date, parse_target, request_persistence,
+    BodyLength, FieldSection, KnownField, Persistence, Request, effective_authority, format_date,
+    parse_target, request_persistence,
 };
 use corsair_rules::{CorsKind, OpEffect, OpTrace, RequestOrigin};
 
 use crate::admission::admit;
+use crate::failure::FailureAnswer;
 use crate::places::PlanPlaces;
 use crate::plan::Plan;
 use crate::response::{
-    HeadContext, ONLY_IF_CACHED, OutFraming, OwnResponse, Received, end_to_end_fields,
+    CONDITIONS, HeadContext, ONLY_IF_CACHED, OutFraming, OwnResponse, Received, end_to_end_fields,
     reflected_origin, said_of_fill, varies_by_origin, via_pseudonym, write_bare_refusal,
 };
 
 pub use answer::{
-    BrowserVerdict, CacheShown, CorsShown, Explanation, NearShown, OperationShown, PolicyShown,
-    PreflightShown, RequestShown, ResponseShown, RouteShown, RuleShown, SiteShown,
+    BrowserVerdict, CacheShown, CorsShown, Explanation, FailureShown, NearShown, OperationShown,
+    PolicyShown, PreflightShown, RequestShown, ResponseShown, RouteShown, RuleShown, SiteShown,
 };
-pub use question::{Question, QuestionError, UpstreamAnswer};
+pub use question::{AssumedUpstream, Question, QuestionError, UpstreamAnswer};
 
-use question::{DryHead, DryUpstream};
+use question::{Condition, DryAnswer, DryHead, DryUpstream, Failed};
 
 /// Answers a question about one request.
 ///
@@ -106,6 +107,13 @@ fn dry_run(
         told.refuse_bare(plan, question, status, reason);
     }
     Ok(told)
+}
+
+/// A request that the upstream may have to answer.
+struct Asked<'a> {
+    key: &'a [u8],
+    lookup: Lookup,
+    body: &'a BodyLength,
 }
 
 /// A refusal that belongs to no route.
@@ -177,7 +185,12 @@ impl Surroundings<'_> {
         let mut key = Vec::new();
         write_key(&mut key, "http", host, port, target.path, target.query);
         let lookup = decide_lookup(request, &body.length);
-        self.answer(told, &context, (&key, lookup), upstream)?;
+        let asked = Asked {
+            key: &key,
+            lookup,
+            body: &body.length,
+        };
+        self.answer(told, &context, &asked, upstream)?;
         Ok(Ok(()))
     }
 
@@ -192,7 +205,8 @@ impl Surroundings<'_> {
             persistence: Persistence::Close,
             ..context
         };
-        self.refuse(told, &context, (status, reason), Outcome::Local);
+        let cache_status = CacheStatus::new(Outcome::Local);
+        self.refuse(told, &context, (status, reason), cache_status);
     }
 
     fn refuse(
@@ -200,14 +214,14 @@ impl Surroundings<'_> {
         told: &mut Explanation,
         context: &HeadContext<'_>,
         (status, reason): Refusal,
-        outcome: Outcome,
+        cache_status: CacheStatus<'_>,
     ) {
         told.refused = Some(reason.to_owned());
         let own = OwnResponse {
             status,
             unsatisfied: None,
             length: reason.len() as u64 + 1,
-            cache_status: CacheStatus::new(outcome),
+            cache_status,
         };
         self.own(told, context, &own);
     }
@@ -225,14 +239,7 @@ impl Surroundings<'_> {
     }
 
     fn preflight(&self, told: &mut Explanation, context: &HeadContext<'_>, length: &BodyLength) {
-        let context = match length {
-            BodyLength::None | BodyLength::Fixed(0) => *context,
-            // The body is not read: it would be taken for the next request.
-            BodyLength::Fixed(_) | BodyLength::Chunked | BodyLength::UntilClose => HeadContext {
-                persistence: Persistence::Close,
-                ..*context
-            },
-        };
+        let context = without_reading(*context, length);
         let answer = context.route.cors.decide_preflight(context.request);
         let mut out = Vec::new();
         context.preflight(&answer, self.date(), &mut out);
@@ -250,21 +257,34 @@ impl Surroundings<'_> {
         &self,
         told: &mut Explanation,
         context: &HeadContext<'_>,
-        (key, lookup): (&[u8], Lookup),
+        asked: &Asked<'_>,
         upstream: &DryUpstream,
     ) -> Result<(), QuestionError> {
         let now = self.question.now;
-        let status = upstream.status();
-        if let Lookup::Pass(reason) = lookup {
+        let key = asked.key;
+        if let Lookup::Pass(reason) = asked.lookup {
             told.cache = Some(CacheShown::passed(key, reason.as_str()));
-            self.receive_passed(told, context, reason.outcome(), upstream);
+            self.pass(told, context, (reason.outcome(), asked.body), upstream);
             return Ok(());
         }
         if RequestDirectives::parse(context.request).only_if_cached {
-            self.refuse(told, context, (504, ONLY_IF_CACHED), Outcome::OnlyIfCached);
+            let cache_status = CacheStatus::new(Outcome::OnlyIfCached);
+            self.refuse(told, context, (504, ONLY_IF_CACHED), cache_status);
             return Ok(());
         }
-        // What may be stored is asked for by GET, also for HEAD.
+        // What may be stored is asked for whole, without the request's own conditions.
+        let answer = match upstream.answer(Condition::NotSent) {
+            Ok(answer) => answer,
+            Err(failed) => {
+                let stale_if_error = context.route.cache.stale_if_error;
+                told.cache = Some(CacheShown::failed(key, stale_if_error));
+                let said = FailureAnswer::of_fill(failed.failure.kind());
+                self.fail(told, context, failed, said);
+                return Ok(());
+            }
+        };
+        let status = answer.status();
+        // And by GET, also for HEAD.
         let get_bytes = self.question.request_bytes("GET")?;
         let get = match DryHead::parse(&get_bytes, self.plan) {
             Ok(head) => head,
@@ -276,7 +296,7 @@ impl Surroundings<'_> {
             response_time: now,
         };
         let policy = &context.route.cache;
-        let mut fields = upstream.all_fields();
+        let mut fields = answer.all_fields();
         // Where the upstream writes the CORS lines, its `Vary` may be silent about what it reflects.
         if context.route.vary_origin() == VaryOrigin::Keep
             && !varies_by_origin(&fields)
@@ -302,31 +322,64 @@ impl Surroundings<'_> {
             request: as_get,
         });
         let reason = storable.err();
-        told.cache = Some(CacheShown::of(key, &head, reason, now));
+        told.cache = Some(CacheShown {
+            stands_in_s: (reason == Some(NoStore::UpstreamError))
+                .then_some(policy.stale_if_error.as_secs()),
+            ..CacheShown::of(key, &head, reason, now)
+        });
         if reason.is_some() && context.request.has(KnownField::Range) {
             // Asked for whole so that it could be stored, and then again for the part alone.
-            self.receive_passed(told, context, Outcome::HitForMiss, upstream);
+            self.pass(told, context, (Outcome::HitForMiss, asked.body), upstream);
             return Ok(());
         }
-        self.receive_stored(told, context, &head, reason, upstream);
+        self.receive_stored(told, context, &head, reason, answer);
         Ok(())
     }
 
-    /// A response that the cache has nothing to do with.
-    fn receive_passed(
+    /// Instead of a response of the upstream.
+    fn fail(
         &self,
         told: &mut Explanation,
         context: &HeadContext<'_>,
-        outcome: Outcome,
+        failed: Failed,
+        said: FailureAnswer,
+    ) {
+        told.request.upstream_failure = Some(FailureShown::of(failed.failure, failed.why));
+        let FailureAnswer {
+            status,
+            text,
+            cache_status,
+        } = said;
+        self.refuse(told, context, (status, text), cache_status);
+    }
+
+    /// An exchange that the cache has nothing to do with.
+    fn pass(
+        &self,
+        told: &mut Explanation,
+        context: &HeadContext<'_>,
+        (outcome, body): (Outcome, &BodyLength),
         upstream: &DryUpstream,
     ) {
-        let status = upstream.status();
-        let fields = end_to_end_fields(upstream.view(), self.question.now.seconds());
+        let condition = match context.request.any_of(CONDITIONS) {
+            true => Condition::Sent,
+            false => Condition::NotSent,
+        };
+        let answer = match upstream.answer(condition) {
+            Ok(answer) => answer,
+            Err(failed) => {
+                let said = FailureAnswer::of_pass(failed.failure);
+                let context = without_reading(*context, body);
+                return self.fail(told, &context, failed, said);
+            }
+        };
+        let status = answer.status();
+        let fields = end_to_end_fields(answer.view(), self.question.now.seconds());
         let received = Received {
             status,
             fields: &fields,
             range: None,
-            framing: pass_framing(context.request, upstream),
+            framing: pass_framing(context.request, answer),
             cache_status: CacheStatus {
                 fwd_status: Some(status),
                 ..CacheStatus::new(outcome)
@@ -342,15 +395,8 @@ impl Surroundings<'_> {
         context: &HeadContext<'_>,
         head: &StoredHead,
         not_stored: Option<NoStore>,
-        upstream: &DryUpstream,
+        answer: &DryAnswer,
     ) {
-        /// RFC 9110 §13.1, without `If-Range`.
-        const CONDITIONS: KnownSet = KnownSet::of(&[
-            KnownField::IfMatch,
-            KnownField::IfNoneMatch,
-            KnownField::IfModifiedSince,
-            KnownField::IfUnmodifiedSince,
-        ]);
         let now = self.question.now;
         let (cache_status, age) = said_of_fill(Outcome::Miss, head, not_stored, now);
         let is_modified = !context.request.any_of(CONDITIONS)
@@ -366,7 +412,7 @@ impl Surroundings<'_> {
             };
             return self.receive(told, context, &received);
         }
-        let length = upstream.content_length();
+        let length = answer.content_length();
         let mut range = None;
         if let Some(length) = length.filter(|_| context.request.has(KnownField::Range)) {
             match select_range(context.request, head, length) {
@@ -458,10 +504,22 @@ impl Surroundings<'_> {
     }
 }
 
+/// For a response that goes out before the request's body is read: what is left of it would be taken for
+/// the next request.
+fn without_reading<'a>(context: HeadContext<'a>, body: &BodyLength) -> HeadContext<'a> {
+    match body {
+        BodyLength::None | BodyLength::Fixed(0) => context,
+        BodyLength::Fixed(_) | BodyLength::Chunked | BodyLength::UntilClose => HeadContext {
+            persistence: Persistence::Close,
+            ..context
+        },
+    }
+}
+
 /// How a body that only passes is delimited, when nothing but its stated length is known.
-fn pass_framing(request: Request<'_>, upstream: &DryUpstream) -> OutFraming {
-    match upstream.content_length() {
-        _ if matches!(upstream.status(), 204 | 304) => OutFraming::Absent,
+fn pass_framing(request: Request<'_>, answer: &DryAnswer) -> OutFraming {
+    match answer.content_length() {
+        _ if matches!(answer.status(), 204 | 304) => OutFraming::Absent,
         Some(length) => OutFraming::Length(length),
         None => OutFraming::of(&BodyLength::UntilClose, request.version()),
     }

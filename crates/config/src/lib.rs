@@ -13,6 +13,7 @@ mod cors;
 mod diagnostic;
 pub mod diff;
 pub mod explain;
+mod failure;
 mod fields;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -43,6 +44,7 @@ pub use corsair_cache::UnixMillis;
 
 pub use check::{CONFIG_BYTES_MAX, Checked, FileError, FileSource, NoFiles, check, check_with};
 pub use diagnostic::{Code, Diagnostic, Severity, Snippet};
+pub use failure::{FailureAnswer, UpstreamFailure};
 pub use json_schema::json_schema;
 pub use origin_list::ORIGINS_FILE_BYTES_MAX;
 pub use places::PlanPlaces;
@@ -52,7 +54,7 @@ pub use plan::{
 };
 pub use reference::reference;
 pub use response::{
-    HeadContext, ONLY_IF_CACHED, OutFraming, OwnResponse, Received, content_range,
-    end_to_end_fields, reflected_origin, said_of_fill, varies_by_origin, via_pseudonym,
-    write_bare_refusal,
+    CONDITIONS, HeadContext, ONLY_IF_CACHED, OutFraming, OwnResponse, RESPONSE_LIMITS, Received,
+    content_range, end_to_end_fields, reflected_origin, said_of_fill, varies_by_origin,
+    via_pseudonym, write_bare_refusal,
 };

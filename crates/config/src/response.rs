@@ -11,8 +11,8 @@ use std::borrow::Cow;
 
 use corsair_cache::{CacheStatus, NoStore, Outcome, StoredHead, UnixMillis, write_cache_status};
 use corsair_http1::{
-    BodyLength, FieldRef, FieldSection, KnownField, KnownSet, Nominated, Persistence, Request,
-    Response, Version, decimal, format_date, list_members, status_line,
+    BodyLength, FieldRef, FieldSection, HeadLimits, KnownField, KnownSet, Nominated, Persistence,
+    Request, Response, Version, decimal, format_date, list_members, status_line,
 };
 use corsair_rules::{
     CorsOutcome, EditContext, OpTrace, PreflightAnswer, RequestOrigin, merge_vary,
@@ -26,6 +26,20 @@ const NOT_IN_NOT_MODIFIED: KnownSet = KnownSet::of(&[
     KnownField::ContentEncoding,
     KnownField::ContentRange,
 ]);
+
+/// Fields that make a request conditional (RFC 9110 §13.1, without `If-Range`).
+pub const CONDITIONS: KnownSet = KnownSet::of(&[
+    KnownField::IfMatch,
+    KnownField::IfNoneMatch,
+    KnownField::IfModifiedSince,
+    KnownField::IfUnmodifiedSince,
+]);
+
+/// Bytes and field lines of an upstream's response head; past them the response is malformed.
+pub const RESPONSE_LIMITS: HeadLimits = HeadLimits {
+    head_bytes_max: 64 * 1024,
+    header_lines_max: 256,
+};
 
 /// What is said to a request for which only a stored response would do, when there is none (RFC 9111
 /// §5.2.1.7).
@@ -284,7 +298,7 @@ impl HeadContext<'_> {
         section.clear();
         section.push(b"Content-Type", b"text/plain; charset=utf-8");
         date_line(date, out);
-        self.edited_fields(own.status, None, Outcome::Local, section, out);
+        self.edited_fields(own.status, None, own.cache_status.outcome, section, out);
         if let Some(length) = own.unsatisfied {
             content_range(out, None, length);
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use corsair_config::UpstreamFailure;
 use corsair_config::import::ImportKind;
 
 /// Version and, when it was built inside its repository, the commit.
@@ -49,6 +50,8 @@ Examples:
       -H 'Content-Type: application/json'
   corsair explain -c node.toml http://cdn.example.com/a.woff2 -H 'Origin: https://a.example' \\
       --response-header 'Content-Type: font/woff2' --format json | jq .browser
+  corsair explain -c node.toml http://cdn.example.com/a.woff2 -H 'Origin: https://a.example' \\
+      --upstream-failure timeout
 
 Exit codes:
   0  answered, whatever the answer
@@ -176,6 +179,10 @@ pub(crate) struct ExplainArguments {
     /// A header line of the upstream's answer; may be repeated.
     #[arg(long, value_name = "NAME: VALUE")]
     pub(crate) response_header: Vec<String>,
+    /// The upstream is taken not to answer: what the node says instead, and who may read it.
+    #[arg(long, value_enum, value_name = "FAILURE")]
+    #[arg(conflicts_with_all = ["response_status", "response_header"])]
+    pub(crate) upstream_failure: Option<FailureArgument>,
     /// How to write the answer.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(crate) format: Format,
@@ -211,6 +218,29 @@ impl ValueEnum for KindArgument {
             let mut at = 0;
             while at < all.len() {
                 all[at] = KindArgument(ImportKind::ALL[at]);
+                at += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.as_str()))
+    }
+}
+
+/// A failure of the upstream as a word of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FailureArgument(pub(crate) UpstreamFailure);
+
+impl ValueEnum for FailureArgument {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [FailureArgument; UpstreamFailure::ALL.len()] = {
+            let mut all = [FailureArgument(UpstreamFailure::Refused); UpstreamFailure::ALL.len()];
+            let mut at = 0;
+            while at < all.len() {
+                all[at] = FailureArgument(UpstreamFailure::ALL[at]);
                 at += 1;
             }
             all
@@ -315,6 +345,18 @@ mod tests {
             "corsair explain -c x -X PUT http://a/ -H A:b --response-status 404 \
              --response-header C:d",
             Ok("explain \"x\" PUT http://a/ [\"A:b\"] 404 [\"C:d\"]"),
+        );
+        for failure in UpstreamFailure::ALL.map(UpstreamFailure::as_str) {
+            let line = format!("corsair explain -c x http://a/ --upstream-failure {failure}");
+            check(&line, Ok("explain \"x\" GET http://a/ [] 200 []"));
+        }
+        check(
+            "corsair explain -c x http://a/ --upstream-failure refused --response-status 404",
+            Err(ErrorKind::ArgumentConflict),
+        );
+        check(
+            "corsair explain -c x http://a/ --upstream-failure gone",
+            Err(ErrorKind::InvalidValue),
         );
         check(
             "corsair explain http://a/",

@@ -7,10 +7,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use corsair_config::explain::{Question, UpstreamAnswer, explain};
+use corsair_config::explain::{AssumedUpstream, Question, UpstreamAnswer, explain};
 use corsair_config::{Severity, UnixMillis};
 
-use crate::cli::{ExplainArguments, Format};
+use crate::cli::{ExplainArguments, FailureArgument, Format};
 use crate::config_source::ConfigSource;
 use crate::talk::say;
 
@@ -63,9 +63,12 @@ fn question(arguments: &ExplainArguments) -> Result<Question, String> {
         method: arguments.method.clone(),
         url: arguments.url.clone(),
         headers: lines(&arguments.header)?,
-        upstream: UpstreamAnswer {
-            status: arguments.response_status,
-            headers: lines(&arguments.response_header)?,
+        upstream: match arguments.upstream_failure {
+            Some(FailureArgument(failure)) => AssumedUpstream::Fails(failure),
+            None => AssumedUpstream::Answers(UpstreamAnswer {
+                status: arguments.response_status,
+                headers: lines(&arguments.response_header)?,
+            }),
         },
         now: UnixMillis(now),
     })

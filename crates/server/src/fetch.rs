@@ -12,7 +12,7 @@ use corsair_cache::{
     RangeDecision, ReadStep, Reader, RequestDirectives, Reuse, Stored, decide_precondition,
     decide_reuse, select_range,
 };
-use corsair_config::said_of_fill;
+use corsair_config::{CONDITIONS, FailureAnswer, said_of_fill};
 use corsair_http1::{
     BodyLength, CHUNK_END, FieldSection, KnownField, Persistence, write_chunk_head,
 };
@@ -22,7 +22,7 @@ use crate::exchange::{Seen, StoredRef};
 use crate::forward::{FillRequest, Forward, ForwardKind, Verdict};
 use crate::lead;
 use crate::pass::{self, ClientGone, ClientSide, GATHER_BYTES};
-use crate::respond::{self, CONDITIONS, OutFraming};
+use crate::respond::{self, OutFraming};
 use crate::upload::BodyCoding;
 use crate::worker::Worker;
 
@@ -239,20 +239,15 @@ impl Waiter<'_> {
                 .send_stored(client, stale, Outcome::HitStaleError, None)
                 .await;
         }
-        let reason = failure.kind.as_str();
-        let status = CacheStatus {
-            detail: Some(reason),
-            ..CacheStatus::new(Outcome::Error)
-        };
-        let text = match failure.kind.status() {
-            504 => "the upstream did not answer in time",
-            _ => "the upstream failed",
-        };
+        let FailureAnswer {
+            status,
+            text,
+            cache_status,
+        } = FailureAnswer::of_fill(failure.kind);
         let persistence = self.forward.persistence(self.worker);
-        let code = failure.kind.status();
         Answered::Sent(
             client
-                .refuse(self.forward, code, status, text, persistence)
+                .refuse(self.forward, status, cache_status, text, persistence)
                 .await,
         )
     }

@@ -30,14 +30,8 @@ enum Ended {
 
 impl From<&UpstreamError> for FillFailure {
     fn from(error: &UpstreamError) -> Self {
-        let kind = match error {
-            UpstreamError::NoAddress | UpstreamError::Connect(_) => FailureKind::Connect,
-            UpstreamError::ConnectTimeout | UpstreamError::ResponseTimeout => FailureKind::Timeout,
-            UpstreamError::Broken => FailureKind::Truncated,
-            UpstreamError::Malformed(_) => FailureKind::Malformed,
-        };
         Self {
-            kind,
+            kind: error.failure().kind(),
             retry: FillRetry::Safe,
         }
     }

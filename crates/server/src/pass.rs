@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::rc::Rc;
 
 use corsair_cache::{CacheStatus, Invalidation, Outcome, decide_invalidation};
-use corsair_config::Expectation;
+use corsair_config::{CONDITIONS, Expectation, FailureAnswer};
 use corsair_http1::{BodyLength, FieldSection, Persistence};
 
 use crate::body::{BodyError, BodyReader, Pace, PaceRule};
@@ -15,7 +15,7 @@ use crate::deadline::Deadline;
 use crate::forward::{Forward, Purpose};
 use crate::io::{self as wire, Receiver, Sender};
 use crate::reply::Batch;
-use crate::respond::{self, CONDITIONS, OutFraming};
+use crate::respond::{self, OutFraming};
 use crate::upload::{BodyCoding, Running, Upload, UploadState, Uploader, join};
 use crate::upstream::{self, HeadClock, Response, Retry, Reuse, Upstream, UpstreamError};
 use crate::worker::Worker;
@@ -159,18 +159,13 @@ pub(crate) async fn refuse_for(
     persistence: Persistence,
 ) -> Persistence {
     client.worker.metrics.counters.upstream_failures.increment();
-    let cache_status = CacheStatus {
-        detail: Some(error.reason()),
-        ..CacheStatus::new(Outcome::Error)
-    };
+    let FailureAnswer {
+        status,
+        text,
+        cache_status,
+    } = FailureAnswer::of_pass(error.failure());
     client
-        .refuse(
-            forward,
-            error.status(),
-            cache_status,
-            error.reason(),
-            persistence,
-        )
+        .refuse(forward, status, cache_status, text, persistence)
         .await
 }
 

@@ -5,9 +5,9 @@
 use corsair_cache::{
     CacheStatus, Outcome, Precondition, RangeDecision, Stored, decide_precondition, decide_range,
 };
+use corsair_config::{CONDITIONS, OwnResponse, content_range, write_bare_refusal};
 pub(crate) use corsair_config::{OutFraming, Received};
-use corsair_config::{OwnResponse, content_range, write_bare_refusal};
-use corsair_http1::{FieldSection, KnownField, KnownSet, status_line};
+use corsair_http1::{FieldSection, KnownField, status_line};
 use corsair_rules::CorsOutcome;
 
 use crate::clock::Now;
@@ -17,14 +17,6 @@ use crate::front::{HeadOrigin, HeadShape};
 use crate::plan::LivePlan;
 use crate::reply::{Batch, BodyHold, COPY_BYTES_MAX};
 use crate::worker::Worker;
-
-/// Fields that make a request conditional (RFC 9110 §13.1, without `If-Range`).
-pub(crate) const CONDITIONS: KnownSet = KnownSet::of(&[
-    KnownField::IfMatch,
-    KnownField::IfNoneMatch,
-    KnownField::IfModifiedSince,
-    KnownField::IfUnmodifiedSince,
-]);
 
 /// Answers from a stored response: 200, 206, 304 or 416 by the request's own fields.
 pub(crate) fn stored(

@@ -13,10 +13,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use corsair_config::end_to_end_fields;
+use corsair_config::{RESPONSE_LIMITS, UpstreamFailure, end_to_end_fields};
 use corsair_http1::{
-    BodyLength, FieldSection, HeadLimits, KnownField, Parsed, Persistence, ResponseHead,
-    response_body_length, response_persistence,
+    BodyLength, FieldSection, KnownField, Parsed, Persistence, ResponseHead, response_body_length,
+    response_persistence,
 };
 
 use crate::body::receive_more;
@@ -34,11 +34,6 @@ const IDLE_KEPT_MS: u64 = 30_000;
 const BUFFERS_KEPT_MAX: usize = 32;
 /// Interim responses (1xx) before a final one.
 const INTERIM_MAX: usize = 8;
-/// Field lines and bytes of a response head.
-const RESPONSE_LIMITS: HeadLimits = HeadLimits {
-    head_bytes_max: 64 * 1024,
-    header_lines_max: 256,
-};
 
 /// Why there is no response from an upstream.
 #[derive(Debug, thiserror::Error)]
@@ -64,23 +59,15 @@ pub(crate) enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// The status that the client gets.
-    pub(crate) const fn status(&self) -> u16 {
+    /// Which failure it is for the client.
+    pub(crate) const fn failure(&self) -> UpstreamFailure {
         match self {
-            Self::ConnectTimeout | Self::ResponseTimeout => 504,
-            Self::NoAddress | Self::Connect(_) | Self::Broken | Self::Malformed(_) => 502,
-        }
-    }
-
-    /// The token for `Cache-Status` and the body's one sentence.
-    pub(crate) const fn reason(&self) -> &'static str {
-        match self {
-            Self::NoAddress => "upstream-unresolved",
-            Self::Connect(_) => "upstream-refused",
-            Self::ConnectTimeout => "upstream-connect-timeout",
-            Self::Broken => "upstream-broken",
-            Self::ResponseTimeout => "upstream-timeout",
-            Self::Malformed(_) => "upstream-malformed",
+            Self::NoAddress => UpstreamFailure::Unresolved,
+            Self::Connect(_) => UpstreamFailure::Refused,
+            Self::ConnectTimeout => UpstreamFailure::ConnectTimeout,
+            Self::Broken => UpstreamFailure::Broken,
+            Self::ResponseTimeout => UpstreamFailure::Timeout,
+            Self::Malformed(_) => UpstreamFailure::Malformed,
         }
     }
 }

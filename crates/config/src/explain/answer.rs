@@ -2,11 +2,13 @@
 //!
 //! The names of the fields are the JSON document's, version 1. Never decides anything.
 
+use core::time::Duration;
 use corsair_cache::{NoStore, StoredHead, UnixMillis, VaryOrigin};
 use serde::Serialize;
 
 use super::browser::Blocked;
-use super::question::Question;
+use super::question::{AssumedUpstream, Question};
+use crate::failure::UpstreamFailure;
 
 /// Everything that is told about one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,12 +46,32 @@ pub struct RequestShown {
     pub url: String,
     /// `Origin` lines, control characters escaped.
     pub origins: Vec<String>,
-    /// The upstream's assumed status.
-    pub upstream_status: u16,
+    /// The upstream's assumed status; none where it is taken not to answer.
+    pub upstream_status: Option<u16>,
     /// The upstream's assumed header lines, `Name: value`.
     pub upstream_headers: Vec<String>,
+    /// How the upstream failed, when it was asked and did.
+    pub upstream_failure: Option<FailureShown>,
     /// The head as it was dry-run.
     pub head: String,
+}
+
+/// A failure of the upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailureShown {
+    /// One word, as `--upstream-failure` takes it.
+    pub failure: &'static str,
+    /// In words.
+    pub why: String,
+}
+
+impl FailureShown {
+    pub(crate) fn of(failure: UpstreamFailure, why: Option<&'static str>) -> Self {
+        Self {
+            failure: failure.as_str(),
+            why: why.unwrap_or(failure.in_words()).to_owned(),
+        }
+    }
 }
 
 /// A site.
@@ -158,6 +180,9 @@ pub struct CacheShown {
     pub fresh_s: Option<i64>,
     /// Request headers that tell variants apart (the stored `Vary`).
     pub vary: Vec<String>,
+    /// Where the upstream failed or answered with an error: seconds past its lifetime for which a stored
+    /// response would have stood in; 0 when none would (RFC 5861 §4).
+    pub stands_in_s: Option<u64>,
 }
 
 impl CacheShown {
@@ -168,6 +193,14 @@ impl CacheShown {
             reason: Some(reason),
             fresh_s: None,
             vary: Vec::new(),
+            stands_in_s: None,
+        }
+    }
+
+    pub(crate) fn failed(key: &[u8], stale_if_error: Duration) -> Self {
+        Self {
+            stands_in_s: Some(stale_if_error.as_secs()),
+            ..Self::passed(key, NoStore::UpstreamError.as_str())
         }
     }
 
@@ -193,6 +226,7 @@ impl CacheShown {
                 Some(_) => None,
             },
             vary: names.filter(selects).map(str::to_owned).collect(),
+            stands_in_s: None,
         }
     }
 }
@@ -246,14 +280,19 @@ impl BrowserVerdict {
 impl Explanation {
     pub(crate) fn new(question: &Question, bytes: &[u8]) -> Self {
         let line = |(name, value): &(String, String)| format!("{name}: {value}");
+        let (status, lines) = match &question.upstream {
+            AssumedUpstream::Answers(answer) => (Some(answer.status), answer.headers.as_slice()),
+            AssumedUpstream::Fails(_) => (None, &[][..]),
+        };
         Self {
             version: 1,
             request: RequestShown {
                 method: question.method.clone(),
                 url: question.url.clone(),
                 origins: question.values("Origin").map(str::to_owned).collect(),
-                upstream_status: question.upstream.status,
-                upstream_headers: question.upstream.headers.iter().map(line).collect(),
+                upstream_status: status,
+                upstream_headers: lines.iter().map(line).collect(),
+                upstream_failure: None,
                 head: String::from_utf8_lossy(bytes).into_owned(),
             },
             refused: None,

@@ -11,7 +11,9 @@ use corsair_http1::{
 };
 use corsair_rules::HostPattern;
 
+use crate::failure::UpstreamFailure;
 use crate::plan::Plan;
+use crate::response::RESPONSE_LIMITS;
 
 /// What is to be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +24,19 @@ pub struct Question {
     pub url: String,
     /// Request header lines in order; a name may come several times.
     pub headers: Vec<(String, String)>,
-    /// What the upstream is taken to answer.
-    pub upstream: UpstreamAnswer,
+    /// What the upstream is taken to do.
+    pub upstream: AssumedUpstream,
     /// The moment of the request.
     pub now: UnixMillis,
+}
+
+/// What the upstream is taken to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AssumedUpstream {
+    /// It answers so.
+    Answers(UpstreamAnswer),
+    /// It does not answer, so that the node does.
+    Fails(UpstreamFailure),
 }
 
 /// What the upstream is taken to answer.
@@ -65,10 +76,10 @@ impl Question {
             method: "GET".to_owned(),
             url: url.to_owned(),
             headers: Vec::new(),
-            upstream: UpstreamAnswer {
+            upstream: AssumedUpstream::Answers(UpstreamAnswer {
                 status: 200,
                 headers: Vec::new(),
-            },
+            }),
             now: UnixMillis(0),
         }
     }
@@ -235,14 +246,44 @@ impl DryHead {
     }
 }
 
+/// What the upstream is taken to do, as the node takes it.
+pub(crate) enum DryUpstream {
+    Answered(Box<DryAnswer>),
+    Failed(Failed),
+}
+
+/// A failure, and what is wrong with an answer that is none.
+#[derive(Clone, Copy)]
+pub(crate) struct Failed {
+    pub(crate) failure: UpstreamFailure,
+    pub(crate) why: Option<&'static str>,
+}
+
+impl Failed {
+    const fn malformed(why: &'static str) -> Self {
+        Self {
+            failure: UpstreamFailure::Malformed,
+            why: Some(why),
+        }
+    }
+}
+
 /// The upstream's assumed answer, parsed.
-pub(crate) struct DryUpstream {
+pub(crate) struct DryAnswer {
     bytes: Vec<u8>,
     head: ResponseHead,
 }
 
 impl DryUpstream {
-    pub(crate) fn read(answer: &UpstreamAnswer) -> Result<Self, QuestionError> {
+    /// Parses an answer within the limits that hold for an upstream's.
+    pub(crate) fn read(assumed: &AssumedUpstream) -> Result<Self, QuestionError> {
+        let answer = match assumed {
+            AssumedUpstream::Answers(answer) => answer,
+            AssumedUpstream::Fails(failure) => {
+                let (failure, why) = (*failure, None);
+                return Ok(Self::Failed(Failed { failure, why }));
+            }
+        };
         if !(200..=599).contains(&answer.status) {
             return Err(QuestionError::Status(answer.status));
         }
@@ -254,25 +295,37 @@ impl DryUpstream {
         }
         bytes.extend_from_slice(b"\r\n");
         let mut head = ResponseHead::new();
-        match head.parse(&bytes, &HeadLimits::default()) {
-            // What contradicts itself about its length, the node takes for a failure of the upstream.
+        let why = match head.parse(&bytes, &RESPONSE_LIMITS) {
             Ok(Parsed::Complete) => match response_body_length(b"GET", head.view(&bytes)) {
-                Ok(_) => Ok(Self { bytes, head }),
-                Err(error) => Err(QuestionError::Malformed(format!(
-                    "the upstream's answer: {}; the node would answer 502",
-                    error.reason()
-                ))),
+                Ok(_) => return Ok(Self::Answered(Box::new(DryAnswer { bytes, head }))),
+                Err(error) => error.reason(),
             },
-            Ok(Parsed::Partial) => Err(QuestionError::Malformed(
-                "the upstream's answer has no end".to_owned(),
-            )),
-            Err(error) => Err(QuestionError::Malformed(format!(
-                "the upstream's answer: {}",
-                error.kind.reason()
-            ))),
-        }
+            Ok(Parsed::Partial) => "the head has no end",
+            Err(error) => error.kind.reason(),
+        };
+        Ok(Self::Failed(Failed::malformed(why)))
     }
 
+    /// What answers a request; a 304 only where the upstream was asked for one.
+    pub(crate) fn answer(&self, condition: Condition) -> Result<&DryAnswer, Failed> {
+        match (self, condition) {
+            (Self::Failed(failed), _) => Err(*failed),
+            (Self::Answered(answer), Condition::NotSent) if answer.status() == 304 => {
+                Err(Failed::malformed("304 unasked"))
+            }
+            (Self::Answered(answer), Condition::NotSent | Condition::Sent) => Ok(answer),
+        }
+    }
+}
+
+/// Whether the upstream gets to see a condition (RFC 9110 §13.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Condition {
+    Sent,
+    NotSent,
+}
+
+impl DryAnswer {
     pub(crate) fn view(&self) -> Response<'_> {
         self.head.view(&self.bytes)
     }

@@ -84,14 +84,23 @@ impl Ticket<'_, '_> {
         for origin in &request.origins {
             self.line("", &format!("Origin: {origin}"))?;
         }
-        let mut assumed = request.upstream_status.to_string();
+        if told.cache.is_none() {
+            return Ok(());
+        }
+        let failure = request.upstream_failure.as_ref();
+        let Some(status) = request.upstream_status else {
+            let why = failure.map_or("fails", |failure| &failure.why);
+            return self.line("upstream", &format!("taken to fail: it {why}"));
+        };
+        let mut assumed = format!("taken to answer {status}");
         for header in &request.upstream_headers {
             write!(assumed, ", {header}")?;
         }
-        if told.cache.is_some() {
-            self.line("upstream", &format!("taken to answer {assumed}"))?;
+        self.line("upstream", &assumed)?;
+        match failure {
+            Some(failure) => self.line("", &format!("which is a failure: {}", failure.why)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn place(&mut self, told: &Explanation) -> fmt::Result {
@@ -199,6 +208,20 @@ impl Ticket<'_, '_> {
             (false, _) => format!("not stored ({})", cache.reason.unwrap_or("no reason")),
         };
         self.line("", &text)?;
+        match cache.stands_in_s {
+            Some(0) => {
+                let text = "no stored response would stand in: `stale_if_error` is 0s";
+                self.line("", text)?;
+            }
+            Some(seconds) => {
+                let text = format!(
+                    "a stored response would stand in for {seconds} s past its lifetime \
+                     (`stale_if_error`)"
+                );
+                self.line("", &text)?;
+            }
+            None => {}
+        }
         if cache.stored {
             let variants = match cache.vary.as_slice() {
                 [] => "one stored response for every request of this key".to_owned(),
