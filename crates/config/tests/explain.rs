@@ -48,6 +48,10 @@ cors = { origins = ["https://app.example.com"], credentials = true, expose = ["*
 hosts = ["plain.example.com"]
 upstream = "bucket"
 [[site]]
+hosts = ["one.example.com"]
+upstream = "bucket"
+cors = { origins = ["https://one.test"], validate = false }
+[[site]]
 hosts = ["s3.example.com"]
 upstream = "bucket"
 [site.cors]
@@ -498,12 +502,42 @@ fn what_the_node_says_for_an_upstream_that_fails() {
 }
 
 #[test]
+fn one_value_for_everybody() {
+    let says = [
+        "cors answered alike for everybody (constant)",
+        "`https://one.test` for every request, whoever asks (`validate = false`); browsers let only \
+         pages of that origin read it",
+        "Access-Control-Allow-Origin: https://one.test",
+        "!Vary",
+    ];
+    let page = "GET http://one.example.com/a | Origin:";
+    check_told(&format!("{page} https://one.test"), &says);
+    check_told(
+        &format!("{page} https://one.test"),
+        &["without credentials allowed"],
+    );
+    check_told(&format!("{page} https://two.test"), &says);
+    check_told(
+        &format!("{page} https://two.test"),
+        &["without credentials blocked"],
+    );
+    check_told(
+        "OPTIONS http://one.example.com/a | Origin: https://two.test | \
+         Access-Control-Request-Method: POST",
+        &[
+            "preflight answered alike for everybody (constant)",
+            "POST is not sent",
+        ],
+    );
+}
+
+#[test]
 fn which_literal_of_a_star_pattern_differs() {
     let page = "GET http://s3.example.com/a | Origin:";
     check_told(
         &format!("{page} https://app-1.example.net"),
         &[
-            "nearest https://app-*.example.com edge.toml:46",
+            "nearest https://app-*.example.com edge.toml:50",
             "the end differs: `.example.net` where `.example.com` is wanted",
         ],
     );

@@ -258,7 +258,9 @@ fn compile_audience(
             [pattern] if spec.origins.len() == 1 => pattern.as_constant(),
             _ => None,
         };
-        if constant.is_none() && patterns.len() == spec.origins.len() {
+        // An empty list and an entry that is no pattern are told already.
+        let has_patterns = !patterns.is_empty() && patterns.len() == spec.origins.len();
+        if constant.is_none() && has_patterns {
             findings.add(PolicyPlace::Policy, Lint::NotOneConstant {});
         }
         return (Audience::Constant, constant);

@@ -99,9 +99,9 @@ lints! {
         remedy "add `origins`, or remove the policy";
     /// `validate = false` with more than one constant value.
     NotOneConstant { } "E106"
-        says "with `validate = false` one value is always sent, so `origins` must be `*` or one \
-            origin without wildcards"
-        remedy "list one origin, or remove `validate = false`";
+        says "with `validate = false` one value goes out whoever asks, so `origins` must be `*` or \
+            one origin without wildcards"
+        remedy "list one origin; or remove `validate = false`, and each listed origin gets its own";
     /// An entry of `methods`.
     BadMethod { text: String } "E107"
         says "`{text}` is not a method name"

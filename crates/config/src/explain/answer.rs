@@ -105,7 +105,7 @@ pub struct CorsShown {
     pub kind: &'static str,
     /// The outcome as metrics and logs name it.
     pub outcome: &'static str,
-    /// Whether the origin is granted.
+    /// Whether the node grants it. With outcome `constant` nobody was compared, and the browser decides.
     pub granted: bool,
     /// Every policy of the route, in the order in which they are tried.
     pub policies: Vec<PolicyShown>,

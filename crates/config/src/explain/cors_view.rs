@@ -120,8 +120,14 @@ impl View<'_> {
 
     fn origin(&self, index: usize, test: &OriginTest, shown: &mut PolicyShown) {
         match test {
+            OriginTest::Constant(value) if value == "*" => {
+                shown.says.push("`*` for every request".to_owned());
+            }
             OriginTest::Constant(value) => {
-                shown.says.push(format!("`{value}` for every request"));
+                shown.says.push(format!(
+                    "`{value}` for every request, whoever asks (`validate = false`); browsers let \
+                     only pages of that origin read it"
+                ));
             }
             OriginTest::Absent => shown.says.push("the request has no Origin".to_owned()),
             OriginTest::Several => {

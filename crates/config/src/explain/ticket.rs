@@ -122,12 +122,14 @@ impl Ticket<'_, '_> {
     }
 
     fn cors(&mut self, cors: &CorsShown) -> fmt::Result {
-        let verdict = match (cors.kind, cors.granted) {
-            ("preflight", true) => "preflight granted",
-            ("preflight", false) => "preflight refused",
-            ("not-cors", _) => "not a CORS request",
-            (_, true) => "granted",
-            (_, false) => "not granted",
+        let verdict = match (cors.kind, cors.outcome, cors.granted) {
+            ("preflight", "constant", true) => "preflight answered alike for everybody",
+            ("preflight", _, true) => "preflight granted",
+            ("preflight", _, false) => "preflight refused",
+            ("not-cors", ..) => "not a CORS request",
+            (_, "constant", true) => "answered alike for everybody",
+            (_, _, true) => "granted",
+            (_, _, false) => "not granted",
         };
         self.line("cors", &format!("{verdict} ({})", cors.outcome))?;
         if cors.policies.is_empty() {

@@ -133,7 +133,9 @@ pub(crate) static SITE_CORS: Section = Section {
             "validate",
             Shape::Flag,
             Means("true"),
-            "Whether the request's Origin is compared; false always sends the one value given.",
+            "Whether the request's `Origin` is compared with `origins`, and echoed. With `false` the one value \
+             of `origins` (`*` or one origin) goes out on every response, whoever asks and without `Vary`; \
+             browsers let only pages of that origin read it.",
         ),
         key(
             "credentials",
