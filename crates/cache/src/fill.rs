@@ -201,6 +201,7 @@ impl FillTable {
             self.shared.wake(key, wakes);
         }
         Joined::Lead(Lead {
+            window_bytes: self.shared.limits.window_bytes,
             shared: Arc::clone(&self.shared),
             fill,
             reservation: None,

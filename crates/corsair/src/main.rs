@@ -4,6 +4,7 @@
 //! own. No command prints a panic: what cannot happen and does is one line on standard error, and a
 //! counter.
 
+mod allocator;
 mod check;
 mod cli;
 mod config_source;

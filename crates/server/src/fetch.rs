@@ -21,7 +21,7 @@ use crate::connection::{Active, Connection};
 use crate::exchange::{Seen, StoredRef};
 use crate::forward::{FillRequest, Forward, ForwardKind, Verdict};
 use crate::lead;
-use crate::pass::{self, ClientGone, ClientSide, GATHER_BYTES};
+use crate::pass::{self, ClientGone, ClientSide};
 use crate::respond::{self, OutFraming};
 use crate::upload::BodyCoding;
 use crate::worker::Worker;
@@ -31,7 +31,7 @@ const REJOINS_MAX: usize = 3;
 
 /// Answers a request that needs an upstream.
 pub(crate) async fn run(
-    connection: &mut Connection<'_>,
+    connection: &mut Connection,
     active: &mut Active,
     forward: Box<Forward>,
 ) -> Persistence {
@@ -44,7 +44,7 @@ pub(crate) async fn run(
     };
     let Active { batch, .. } = &mut *active;
     let mut client = ClientSide {
-        worker: connection.worker,
+        worker: &connection.worker,
         sender: &mut connection.socket.sender,
         deadline: &connection.deadline,
         batch,
@@ -53,7 +53,7 @@ pub(crate) async fn run(
         upload: None,
     };
     let waiter = Waiter {
-        worker: connection.worker,
+        worker: &connection.worker,
         forward: &forward,
         fill,
     };
@@ -436,7 +436,8 @@ impl Waiter<'_> {
                     if !wanted.is_empty() {
                         append(wanted, coding, client);
                     }
-                    if client.batch().len() >= GATHER_BYTES || client.batch().is_full() {
+                    let gathered = client.batch().len() >= client.gather_bytes();
+                    if gathered || client.batch().is_full() {
                         client.flush().await?;
                     }
                 }

@@ -279,8 +279,8 @@ impl Receiver {
     }
 
     /// Waits until a receive would not block. Holds no buffer.
-    pub(crate) async fn readable(&mut self) -> io::Result<()> {
-        self.stream().readable(false).await
+    pub(crate) fn readable(&mut self) -> impl Future<Output = io::Result<()>> {
+        self.stream().readable(false)
     }
 }
 

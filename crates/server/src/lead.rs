@@ -270,6 +270,7 @@ impl Leader<'_> {
                 .add(count as u64);
             let chunk = Bytes::copy_from_slice(&connection.buffer.unread()[..count]);
             connection.buffer.consume(count);
+            lead.narrow_window(self.worker.pools.share_bytes() as u64);
             let advice = lead.push(chunk);
             if let Some(reason) = advice.outgrown {
                 self.note_not_storable(reason);

@@ -20,9 +20,6 @@ use crate::upload::{BodyCoding, Running, Upload, UploadState, Uploader, join};
 use crate::upstream::{self, HeadClock, Response, Retry, Reuse, Upstream, UpstreamError};
 use crate::worker::Worker;
 
-/// Bytes gathered before they are sent on.
-pub(crate) const GATHER_BYTES: usize = 128 * 1024;
-
 /// The sending side of a client connection during one exchange.
 pub(crate) struct ClientSide<'a> {
     pub(crate) worker: &'a Rc<Worker>,
@@ -42,6 +39,11 @@ impl ClientSide<'_> {
         self.batch
             .as_mut()
             .expect("the batch is back after every send")
+    }
+
+    /// Bytes gathered before they are sent on.
+    pub(crate) fn gather_bytes(&self) -> usize {
+        self.worker.pools.share_bytes()
     }
 
     /// Sends what is gathered.
@@ -90,12 +92,12 @@ pub(crate) struct ClientGone;
 
 /// Runs one exchange that is not cached.
 pub(crate) async fn run(
-    connection: &mut Connection<'_>,
+    connection: &mut Connection,
     active: &mut Active,
     forward: &Forward,
     outcome: Outcome,
 ) -> Persistence {
-    let worker = connection.worker;
+    let worker = &connection.worker;
     let upstream = Upstream {
         worker,
         live: &forward.live,
@@ -275,7 +277,7 @@ async fn relay_body(
     );
     let coding = BodyCoding::of(framing);
     loop {
-        if connection.buffer.is_empty() || client.batch().len() >= GATHER_BYTES {
+        if connection.buffer.is_empty() || client.batch().len() >= client.gather_bytes() {
             client.flush().await?;
         }
         match reader

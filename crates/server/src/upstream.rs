@@ -20,7 +20,7 @@ use corsair_http1::{
 };
 
 use crate::body::receive_more;
-use crate::buffer::{HomedBuffer, Pool, ReceiveBuffer};
+use crate::buffer::{BodyBuffers, HomedBuffer};
 use crate::deadline::{Deadline, Late};
 use crate::io::{self as wire, Receiver, Sender, Socket};
 use crate::plan::{LivePlan, millis};
@@ -93,7 +93,7 @@ struct Idle {
 /// Idle connections of one worker, by address.
 pub(crate) struct Pools {
     idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
-    buffers: Rc<RefCell<Pool<ReceiveBuffer>>>,
+    buffers: Rc<BodyBuffers>,
 }
 
 impl Pools {
@@ -101,8 +101,13 @@ impl Pools {
     pub(crate) fn new() -> Self {
         Self {
             idle: RefCell::new(HashMap::new()),
-            buffers: Rc::new(RefCell::new(Pool::new(BUFFERS_KEPT_MAX))),
+            buffers: BodyBuffers::new(BUFFERS_KEPT_MAX),
         }
+    }
+
+    /// Bytes of one response that may wait for its reader.
+    pub(crate) fn share_bytes(&self) -> usize {
+        self.buffers.share_bytes()
     }
 
     /// The connection that was used last and can still be used.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use corsair_cache::{FillTable, KeyHash, KeySecret, Store, WakeWorkers};
 
-use crate::buffer::{Given, Pool, return_free_memory};
+use crate::buffer::Pool;
 use crate::clock::Clock;
 use crate::connection::{self, Active, Desk};
 use crate::cors_watch::{Notice, NoticeSink, Told};
@@ -35,8 +35,6 @@ const ACCEPT_TASKS: usize = 8;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Sets of buffers that an idle worker keeps.
 const ACTIVE_KEPT_MAX: usize = 64;
-/// Sets of buffers dropped (about 20 KiB each) after which free memory is handed back.
-const ACTIVES_DROPPED_MIN: usize = 256;
 /// The part of the cache budget that evicted bodies may take beside it.
 const LINGERING_FRACTION: u64 = 8;
 /// Body buffers that an idle worker keeps.
@@ -160,7 +158,6 @@ pub(crate) struct Worker {
     plan_generation: Cell<u64>,
     listeners: RefCell<Vec<Listener>>,
     unshared_fills: Cell<u64>,
-    actives_dropped: Cell<usize>,
 }
 
 impl Worker {
@@ -194,9 +191,8 @@ impl Worker {
 
     /// Gives them back.
     pub(crate) fn give_active(&self, mut active: Box<Active>) {
-        let kept = active.make_reusable() && self.actives.borrow_mut().give(active) == Given::Kept;
-        if !kept {
-            self.actives_dropped.set(self.actives_dropped.get() + 1);
+        if active.make_reusable() {
+            self.actives.borrow_mut().give(active);
         }
     }
 
@@ -217,20 +213,8 @@ impl Worker {
         if excess == 0 {
             return;
         }
-        if self
-            .deadlines
-            .end_slowest_senders(now_ms, patience_ms, excess)
-            > 0
-        {
-            self.actives_dropped.set(ACTIVES_DROPPED_MIN);
-        }
-    }
-
-    fn return_memory_after_burst(&self) {
-        if self.actives_dropped.get() >= ACTIVES_DROPPED_MIN {
-            self.actives_dropped.set(0);
-            return_free_memory();
-        }
+        self.deadlines
+            .end_slowest_senders(now_ms, patience_ms, excess);
     }
 
     /// Runs `task` detached on this worker; a panic ends that task, is counted, and nothing else.
@@ -326,7 +310,6 @@ fn assemble(start: WorkerStart, driver: LiveDriver) -> std::io::Result<(Rc<Worke
         plan: RefCell::new(Rc::new(PinnedPlan::new(live))),
         listeners: RefCell::new(listeners),
         unshared_fills: Cell::new(0),
-        actives_dropped: Cell::new(0),
         shared: start.shared,
     });
     LOCAL.set(Some((worker.number, Rc::clone(&worker.fill_waits))));
@@ -387,7 +370,6 @@ async fn turn_wheel(worker: Rc<Worker>) {
             worker.front.sweep();
             worker.desk.borrow_mut().tidy();
             worker.pools.sweep(now.mono_ms);
-            worker.return_memory_after_burst();
         }
     }
 }
@@ -434,13 +416,18 @@ fn admit(worker: &Rc<Worker>, socket: io::Socket, peer: SocketAddr) {
     worker.metrics.counters.connections_accepted.increment();
     worker.metrics.counters.connections_open.increment();
     let open = OpenConnection(Rc::clone(worker));
-    worker.spawn_contained(async move {
-        connection::serve(&open.0, socket, peer).await;
-    });
+    worker.spawn_contained(connection::serve(open, socket, peer));
 }
 
 /// Counts a connection as open while it lives, also when its task panics.
-struct OpenConnection(Rc<Worker>);
+pub(crate) struct OpenConnection(Rc<Worker>);
+
+impl OpenConnection {
+    /// Where it is open.
+    pub(crate) fn worker(&self) -> &Rc<Worker> {
+        &self.0
+    }
+}
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {

@@ -24,6 +24,7 @@ pub struct Lead {
     pub(super) shared: Arc<Shared>,
     pub(super) fill: Arc<Fill>,
     pub(super) reservation: Option<Reservation>,
+    pub(super) window_bytes: u64,
 }
 
 impl Lead {
@@ -54,6 +55,12 @@ impl Lead {
     /// Accounts what the fill holds to `reservation`, which grows and shrinks with it from now on.
     pub fn charge(&mut self, reservation: Reservation) {
         self.reservation = Some(reservation);
+    }
+
+    /// From now on at most so many bytes are held for the slowest reader of a body that is not
+    /// stored, and never more than [`FillLimits::window_bytes`](super::FillLimits::window_bytes).
+    pub fn narrow_window(&mut self, bytes: u64) {
+        self.window_bytes = bytes.min(self.shared.limits.window_bytes);
     }
 
     /// Publishes the head.
@@ -158,9 +165,9 @@ impl Lead {
             None => true,
         };
         let allowed = if is_covered {
-            self.shared.limits.window_bytes
+            self.window_bytes
         } else {
-            WINDOW_BYTES_MIN
+            self.window_bytes.min(WINDOW_BYTES_MIN)
         };
         let mut state = self.fill.lock();
         if state.reader_count() == 0 {

@@ -205,6 +205,32 @@ fn an_unsharable_answer_lets_all_followers_go_at_once() {
 }
 
 #[test]
+fn a_window_is_narrowed_and_widened_up_to_the_limit() {
+    let stage = Stage::new();
+    let mut lead = stage.lead(0);
+    let mut own = lead.reader();
+    publish(&mut lead, &[], Mode::Relay(NoStore::NoLifetime));
+    lead.narrow_window(4);
+    assert_eq!(push(&mut lead, "012"), (false, false, None));
+    assert_eq!(push(&mut lead, "3"), (true, false, None));
+    lead.narrow_window(5);
+    assert_eq!(lead.wait_window(0), Window::Open);
+    lead.narrow_window(1_000);
+    assert_eq!(push(&mut lead, "45678"), (false, false, None));
+    assert_eq!(
+        push(&mut lead, "9"),
+        (true, false, None),
+        "ten is the limit"
+    );
+    assert_eq!(
+        own.poll_next(0),
+        ReadStep::Chunk(Bytes::from_static(b"012"))
+    );
+    assert_eq!(lead.wait_window(0), Window::Open);
+    lead.check_invariants().unwrap();
+}
+
+#[test]
 fn a_relay_waits_for_its_reader_and_stops_without_one() {
     let stage = Stage::new();
     let mut lead = stage.lead(0);
