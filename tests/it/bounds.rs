@@ -128,6 +128,15 @@ fn running_out_of_descriptors_ends_nothing() {
     });
     assert!(node.is_running());
     first.get("/a").send().cache("hit").body("body");
+    // What is not stored is still fetched: clients never take the last descriptor.
+    for target in ["/b", "/c", "/d"] {
+        let fetched = upstream.expect(&format!("GET {target}")).reply(200);
+        fetched
+            .header("Connection", "close")
+            .body("fetched")
+            .close();
+        first.get(target).send().is(200).body("fetched");
+    }
     let mut served = 0;
     for client in &mut crowd {
         let asked = client

@@ -175,6 +175,46 @@ fn a_constant_is_shared_by_all() {
     node.get("/a").send().cache("hit").header(ACAO, "*");
 }
 
+/// What the first visitor is told, who named no origin, is not what a page is told.
+#[test]
+fn a_first_request_without_an_origin_keeps_no_page_from_its_answer() {
+    let upstream = Upstream::start();
+    let site = "[site.cors]\nupstream = \"passthrough\"\n";
+    let node = NodeConfig::before(&upstream).site(site).start();
+    let nobodys = upstream.expect("GET /a").without("Origin").reply(200);
+    nobodys.header(FRESH.0, FRESH.1).body("nobody's");
+    for origin in [ONE, TWO] {
+        expect_for(&upstream, "GET /a", origin, None);
+    }
+    for word in ["miss", "hit"] {
+        let response = node.get("/a").send();
+        response.cache(word).body("nobody's").lacks(ACAO);
+        response.lists("Vary", "Origin");
+        for origin in [ONE, TWO] {
+            let response = node.get("/a").origin(origin).send();
+            response.cache(word).body(origin).header(ACAO, origin);
+        }
+    }
+}
+
+/// Nobody can know that it would be, so each origin is asked about once.
+#[test]
+fn an_upstream_that_is_silent_to_origins_too_is_asked_once_an_origin() {
+    let upstream = Upstream::start();
+    let site = "[site.cors]\nupstream = \"passthrough\"\n";
+    let node = NodeConfig::before(&upstream).site(site).start();
+    let silent = upstream.expect("GET /a").times(3).reply(200);
+    silent.header(FRESH.0, FRESH.1).body("body");
+    for word in ["miss", "hit"] {
+        node.get("/a").send().cache(word).body("body");
+        for origin in [ONE, TWO] {
+            let response = node.get("/a").origin(origin).send();
+            response.cache(word).body("body").lacks(ACAO);
+        }
+    }
+    assert_eq!(upstream.received().len(), 3);
+}
+
 #[test]
 fn followers_of_a_reflected_fetch_are_not_given_it() {
     let upstream = Upstream::start();

@@ -662,3 +662,13 @@ fn server_wide_options_reaches_the_upstream_as_such() {
         .cache("method")
         .header("Allow", "GET, HEAD");
 }
+
+/// The node listens only when it knows where its upstreams are.
+#[test]
+fn the_first_request_finds_an_upstream_that_has_a_name() {
+    let upstream = Upstream::start();
+    let named = format!("localhost:{}", upstream.address().port());
+    let node = NodeConfig::before_address(&named).start();
+    upstream.expect("GET /a").reply(200).body("found");
+    node.get("/a").send().is(200).body("found");
+}

@@ -30,7 +30,8 @@ use crate::places::PlanPlaces;
 use crate::plan::Plan;
 use crate::response::{
     CONDITIONS, HeadContext, ONLY_IF_CACHED, OutFraming, OwnResponse, Received, end_to_end_fields,
-    reflected_origin, said_of_fill, varies_by_origin, via_pseudonym, write_bare_refusal,
+    leaves_origins_open, reflected_origin, said_of_fill, varies_by_origin, via_pseudonym,
+    write_bare_refusal,
 };
 
 pub use answer::{
@@ -302,6 +303,9 @@ impl Surroundings<'_> {
             && !varies_by_origin(&fields)
             && reflected_origin(context.request, &fields).is_some()
         {
+            fields.push(b"Vary", b"Origin");
+        }
+        if leaves_origins_open(context.route, context.request, &fields) {
             fields.push(b"Vary", b"Origin");
         }
         let storable = decide_storable(as_get, status, &fields, policy, times);

@@ -55,6 +55,6 @@ pub use plan::{
 pub use reference::reference;
 pub use response::{
     CONDITIONS, HeadContext, ONLY_IF_CACHED, OutFraming, OwnResponse, RESPONSE_LIMITS, Received,
-    content_range, end_to_end_fields, reflected_origin, said_of_fill, varies_by_origin,
-    via_pseudonym, write_bare_refusal,
+    content_range, end_to_end_fields, leaves_origins_open, reflected_origin, said_of_fill,
+    varies_by_origin, via_pseudonym, write_bare_refusal,
 };

@@ -400,6 +400,17 @@ pub fn varies_by_origin(fields: &FieldSection) -> bool {
         .any(|member| member == b"*" || member.eq_ignore_ascii_case(b"origin"))
 }
 
+/// Whether the response to a request without `Origin` leaves open what the upstream would tell one,
+/// on a route that leaves it to the upstream: stored for such requests only, it keeps no page from an
+/// answer of its own.
+#[must_use]
+pub fn leaves_origins_open(route: &RoutePlan, request: Request<'_>, fields: &FieldSection) -> bool {
+    route.cors.passes_through()
+        && !request.has(KnownField::Origin)
+        && !fields.has(KnownField::AccessControlAllowOrigin)
+        && !varies_by_origin(fields)
+}
+
 /// The request's `Origin` when the response is for it by name.
 #[must_use]
 pub fn reflected_origin<'r>(request: Request<'r>, fields: &FieldSection) -> Option<&'r [u8]> {

@@ -19,6 +19,7 @@ mod status;
 pub use connections::{AdminListener, BindError};
 pub use control_thread::{Control, ControlError, ControlOptions, StopSignal, Watch};
 pub use edge_node::EdgeNode;
+pub use resolve::resolve_first;
 
 /// Says one message, which may have several lines, to whoever runs the node: standard error.
 pub type Talk = std::sync::Arc<dyn Fn(&str) + Send + Sync>;

@@ -8,10 +8,11 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use corsair_config::UpstreamPlan;
 use corsair_server::ResolvedUpstreams;
@@ -42,6 +43,36 @@ impl Default for Timings {
             first_max: Duration::from_secs(3),
         }
     }
+}
+
+/// What the system's resolver says of the upstreams that are named, asked all at once and before anything
+/// listens: a client that finds the port open is not to be told that its upstream is unknown. Blocks, for
+/// three seconds at most; who is not found by then is found by the control thread, which also says so.
+#[must_use]
+pub fn resolve_first(upstreams: &[UpstreamPlan]) -> ResolvedUpstreams {
+    let (answers, arriving) = mpsc::channel();
+    let named = upstreams.iter().map(Target::of);
+    for target in named.filter(|target| target.literal().is_none()) {
+        let answers = answers.clone();
+        let asked = thread::Builder::new().spawn(move || {
+            let Target {
+                upstream,
+                host,
+                port,
+            } = target;
+            if let Ok(addresses) = (host, port).to_socket_addrs() {
+                // Nobody listens any more when the answer comes too late.
+                let _late = answers.send((upstream, capped(addresses.collect())));
+            }
+        });
+        // Without a thread for it, it is found later too.
+        drop(asked);
+    }
+    drop(answers);
+    let begun = Instant::now();
+    let first_max = Timings::default().first_max;
+    let left = || first_max.saturating_sub(begun.elapsed());
+    std::iter::from_fn(|| arriving.recv_timeout(left()).ok()).collect()
 }
 
 pub(crate) type LookupFuture = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;

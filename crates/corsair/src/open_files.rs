@@ -1,11 +1,8 @@
 //! The limit on open files: raised as far as we may, and compared with what the configuration asks
 //! for.
 
+use corsair_server::connections_within;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-/// Descriptors beside client connections: listeners, rings, admin, upstream connections of a quiet
-/// node.
-const RESERVE: u64 = 256;
 
 /// Raises the soft limit to the hard one and returns what holds now; `None` is no limit.
 pub(crate) fn raise_limit() -> Option<u64> {
@@ -23,13 +20,15 @@ pub(crate) fn raise_limit() -> Option<u64> {
 /// What to say when the limit does not carry the configured connections.
 pub(crate) fn shortage(limit: Option<u64>, connections: usize) -> Option<String> {
     let limit = limit?;
-    let needed = connections as u64 + RESERVE;
-    let fitting = limit.saturating_sub(RESERVE);
-    (limit < needed).then(|| {
+    let fitting = connections_within(limit);
+    let connections = connections as u64;
+    // What is kept of a limit that carries them all: as many again, or 256.
+    let needed = connections + connections.min(256);
+    (fitting < connections).then(|| {
         format!(
-            "warning: the limit on open files is {limit}, limits.connections = {connections} needs \
-             at least {needed}: raise it (`ulimit -Hn`, LimitNOFILE=) or lower \
-             limits.connections to {fitting}"
+            "warning: the limit on open files is {limit}, which leaves {fitting} for client connections \
+             (limits.connections = {connections}): raise it to {needed} (`ulimit -Hn`, LimitNOFILE=) \
+             or lower limits.connections to {fitting}"
         )
     })
 }
@@ -44,7 +43,7 @@ mod tests {
             (None, 1_000_000, None),
             (Some(1256), 1000, None),
             (Some(1255), 1000, Some("lower limits.connections to 999")),
-            (Some(100), 1000, Some("lower limits.connections to 0")),
+            (Some(100), 1000, Some("lower limits.connections to 50")),
         ];
         for (limit, connections, expected) in table {
             let said = shortage(limit, connections);

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
 use corsair_config::{Driver, Plan, Severity};
-use corsair_control::{AdminListener, Control, ControlOptions, StopSignal, Watch};
+use corsair_control::{AdminListener, Control, ControlOptions, StopSignal, Watch, resolve_first};
 use corsair_server::{Node, StartError};
 
 use crate::cli::{RunArguments, VERSION};
@@ -110,7 +110,8 @@ fn start(arguments: RunArguments) -> Result<Running, Failure> {
         }
     })?;
     let listeners: Vec<SocketAddr> = plan.listeners.iter().map(|l| l.address).collect();
-    let node = Node::start(plan).map_err(|error| start_failure(&error, &listeners))?;
+    let resolved = resolve_first(&plan.upstreams);
+    let node = Node::start(plan, &resolved).map_err(|error| start_failure(&error, &listeners))?;
     let (report, events) = mpsc::channel();
     let stops = report.clone();
     let [whole, lists, looked] = [(); 3].map(|()| Arc::clone(&reader));

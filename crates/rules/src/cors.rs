@@ -170,6 +170,14 @@ impl CorsPolicies {
         }
     }
 
+    /// Whether a policy says that the upstream decides. Without any policy nobody says so, and the
+    /// upstream's CORS passes all the same: [`CorsPolicies::upstream_mode`].
+    #[must_use]
+    pub fn passes_through(&self) -> bool {
+        let passes = |policy: &Policy| policy.standing == Standing::Passthrough;
+        self.policies.iter().any(passes)
+    }
+
     /// The origins of one policy, for reports; `None` for a constant one or no such policy.
     #[must_use]
     pub fn origin_set(&self, policy: usize) -> Option<&OriginSet> {

@@ -11,6 +11,7 @@ use corsair_cache::{
     NoStore, RequestDirectives, Retry as FillRetry, Reuse, SetCookie, Stored, Ticket, VaryOrigin,
     Window, decide_reuse, decide_storable, refresh,
 };
+use corsair_config::leaves_origins_open;
 use corsair_http1::{BodyLength, FieldSection, Persistence, Request};
 
 use crate::body::{BodyError, BodyReader, Pace, PaceRule};
@@ -150,6 +151,11 @@ impl Leader<'_> {
         let response_time = self.worker.clock.read().unix;
         let mut fields = response.all_fields();
         self.key_reflection(&mut fields);
+        let (route, request) = (self.forward.route(), self.forward.request());
+        // A 304 says nothing new of whom the stored response is for.
+        if response.status() != 304 && leaves_origins_open(route, request, &fields) {
+            fields.push(b"Vary", b"Origin");
+        }
         Ok((
             response,
             fields,

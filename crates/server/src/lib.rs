@@ -10,6 +10,7 @@ mod clock;
 mod connection;
 mod cors_watch;
 mod deadline;
+mod descriptors;
 mod exchange;
 mod fetch;
 mod forward;
@@ -28,6 +29,7 @@ mod upstream;
 mod worker;
 
 pub use cors_watch::{Notice, NoticeSink, ReflectionSnapshot, ShadowSnapshot};
+pub use descriptors::connections_within;
 pub use io::LiveDriver;
 pub use metrics::WorkerSnapshot;
 pub use node::{

@@ -13,6 +13,7 @@ use corsair_config::{Driver, Plan};
 use hdrhistogram::Histogram;
 
 use crate::cors_watch::{NoticeSink, ReflectionSnapshot, ShadowSnapshot};
+use crate::descriptors::room_for_connections;
 use crate::io::{DriverChoice, LiveDriver};
 use crate::mailbox::Mailbox;
 use crate::metrics::{WorkerMetrics, WorkerSnapshot, empty_histogram};
@@ -124,11 +125,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// Binds every listener, starts the workers and returns when all of them accept.
+    /// Binds every listener, starts the workers and returns when all of them accept. `resolved` are the
+    /// addresses of the plan's upstreams by name, as far as they are known: the first request must not
+    /// come before them.
     ///
     /// # Errors
     /// An address that cannot be bound; a driver that was demanded and cannot be had.
-    pub fn start(plan: Plan) -> Result<Arc<Self>, StartError> {
+    pub fn start(plan: Plan, resolved: &ResolvedUpstreams) -> Result<Arc<Self>, StartError> {
         let cpus = worker::allowed_cpus();
         let workers = plan
             .node
@@ -146,7 +149,7 @@ impl Node {
             .collect::<Result<Vec<_>, _>>()?
             .into_iter()
             .unzip();
-        let shared = share(plan, mailboxes);
+        let shared = share(plan, resolved, mailboxes);
         let (threads, driver) = start_workers(&shared, driver, &cpus, listeners, ears)?;
         Ok(Arc::new(Self {
             shared,
@@ -189,11 +192,7 @@ impl Node {
         let generation = before.generation + 1;
         let workers = self.shared.metrics.len();
         let live = LivePlan::new(Arc::new(plan), generation, workers, Some(&before));
-        for (upstream, addresses) in live.plan.upstreams.iter().zip(&live.addresses) {
-            if let Some(resolved) = resolved.get(&upstream.name) {
-                addresses.set(resolved.clone());
-            }
-        }
+        place_upstreams(&live, resolved);
         self.shared.live.store(Arc::new(live));
         self.shared.generation.store(generation, Ordering::Release);
         ReloadReport {
@@ -370,7 +369,16 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn share(plan: Plan, mailboxes: Vec<Mailbox>) -> Arc<Shared> {
+/// Tells a plan that nobody uses yet where its upstreams are.
+fn place_upstreams(live: &LivePlan, resolved: &ResolvedUpstreams) {
+    for (upstream, addresses) in live.plan.upstreams.iter().zip(&live.addresses) {
+        if let Some(resolved) = resolved.get(&upstream.name) {
+            addresses.set(resolved.clone());
+        }
+    }
+}
+
+fn share(plan: Plan, resolved: &ResolvedUpstreams, mailboxes: Vec<Mailbox>) -> Arc<Shared> {
     let secret = random_secret();
     let metrics = mailboxes
         .iter()
@@ -382,6 +390,7 @@ fn share(plan: Plan, mailboxes: Vec<Mailbox>) -> Arc<Shared> {
     };
     let memory = plan.cache.memory;
     let live = LivePlan::new(Arc::new(plan), 1, mailboxes.len(), None);
+    place_upstreams(&live, resolved);
     Arc::new(Shared {
         live: ArcSwap::from_pointee(live),
         generation: AtomicU64::new(1),
@@ -392,6 +401,7 @@ fn share(plan: Plan, mailboxes: Vec<Mailbox>) -> Arc<Shared> {
         draining: AtomicBool::new(false),
         cutting: AtomicBool::new(false),
         connections_open: AtomicUsize::new(0),
+        connections_room: room_for_connections(),
         notices: OnceLock::new(),
         metrics,
     })

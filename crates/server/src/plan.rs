@@ -122,10 +122,14 @@ impl UpstreamAddresses {
         self.addresses.store(Arc::new(addresses));
     }
 
-    /// The next address in turn, if any is known.
-    pub(crate) fn next(&self) -> Option<SocketAddr> {
+    /// The number of a request, for [`Self::at`]: requests begin with one address after the other.
+    pub(crate) fn turn(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The address whose turn it is, if any is known.
+    pub(crate) fn at(&self, turn: usize) -> Option<SocketAddr> {
         let addresses = self.addresses.load();
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
         addresses.get(turn.checked_rem(addresses.len())?).copied()
     }
 

@@ -32,6 +32,8 @@ const IDLE_MAX: usize = 128;
 const IDLE_KEPT_MS: u64 = 30_000;
 /// Receive buffers (64 KiB each) that an idle worker keeps.
 const BUFFERS_KEPT_MAX: usize = 32;
+/// Addresses of an upstream that one request tries while they refuse.
+const ADDRESSES_TRIED_MAX: usize = 4;
 /// Interim responses (1xx) before a final one.
 const INTERIM_MAX: usize = 8;
 
@@ -280,16 +282,32 @@ impl Upstream<'_> {
         )
     }
 
-    /// A connection, pooled or new.
+    /// A connection, pooled or new. An address that refuses is no answer while there are others: a name
+    /// such as `localhost` often has two, and a server on one of them.
     ///
     /// # Errors
-    /// No address, refused, or not in time.
+    /// No address, refused by all that were tried, or not in time.
     pub(crate) async fn connect(&self, reuse: Reuse) -> Result<Connection, UpstreamError> {
+        self.worker.metrics.counters.upstream_requests.increment();
+        let addresses = &self.live.addresses[self.index];
+        let last = addresses.count().min(ADDRESSES_TRIED_MAX).saturating_sub(1);
+        let mut turn = addresses.turn();
+        let end = turn.wrapping_add(last);
+        loop {
+            let address = addresses.at(turn).ok_or(UpstreamError::NoAddress)?;
+            match self.connect_to(address, reuse).await {
+                Err(UpstreamError::Connect(_)) if turn != end => turn = turn.wrapping_add(1),
+                connected => return connected,
+            }
+        }
+    }
+
+    async fn connect_to(
+        &self,
+        address: SocketAddr,
+        reuse: Reuse,
+    ) -> Result<Connection, UpstreamError> {
         let counters = &self.worker.metrics.counters;
-        let address = self.live.addresses[self.index]
-            .next()
-            .ok_or(UpstreamError::NoAddress)?;
-        counters.upstream_requests.increment();
         if reuse == Reuse::Allowed
             && let Some(connection) = self.worker.pools.take(address)
         {

@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) cutting: AtomicBool,
     /// Client connections open on all workers.
     pub(crate) connections_open: AtomicUsize,
+    /// The most of them that leave descriptors for upstreams, whatever the plan allows.
+    pub(crate) connections_room: usize,
     /// Who hears of what an operator should know.
     pub(crate) notices: OnceLock<NoticeSink>,
     /// One set of counters a worker.
@@ -400,7 +402,8 @@ fn is_exhaustion(error: &std::io::Error) -> bool {
 }
 
 fn admit(worker: &Rc<Worker>, socket: io::Socket, peer: SocketAddr) {
-    let limit = worker.plan().plan.limits.connections;
+    let allowed = worker.plan().plan.limits.connections;
+    let limit = allowed.min(worker.shared.connections_room);
     let open = worker
         .shared
         .connections_open

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use corsair_config::{FileError, FileSource, check};
-use corsair_server::Node;
+use corsair_server::{Node, ResolvedUpstreams};
 
 struct Counting;
 
@@ -107,7 +107,7 @@ fn start(upstream: SocketAddr) -> std::sync::Arc<Node> {
     let plan = checked
         .plan
         .unwrap_or_else(|| panic!("{:?}", checked.diagnostics));
-    Node::start(plan).expect("the node starts")
+    Node::start(plan, &ResolvedUpstreams::new()).expect("the node starts")
 }
 
 /// Answers `GET /N` with N bytes, each of which may be stored for an hour.

@@ -81,7 +81,8 @@ pub(super) struct Run {
     /// File with Web origins to name, one a line
     #[arg(long, value_name = "FILE", conflicts_with = "mix")]
     pub(super) origin_list: Option<PathBuf>,
-    /// Web origins to name, with {n} from 0 to COUNT-1
+    // Not `{n}` as it is written: clap makes a line break of that.
+    /// Web origins to name; in PATTERN the letter n in braces is a number from 0 to COUNT-1
     #[arg(long, value_name = "PATTERN=COUNT", conflicts_with = "mix")]
     pub(super) origin_pattern: Option<String>,
     /// Share of requests with a hostile origin, 0 to 1
