@@ -24,7 +24,8 @@ Examples:
   loadgen suite benches/scenarios/full.toml --only 'rules/' --peers null-monoio,corsair,nginx
   loadgen suite benches/scenarios/quick.toml --peers null-monoio,corsair,corsair:old@../old/corsair
 
-Standard output is a table in Markdown; everything else is in the file that --out names.
+Standard output is a table in Markdown; everything else is in the file that --out names, and in the
+page beside it: suite.json and suite.html.
 Exit code: 0 measured, 2 usage, 4 measured, but in doubt or interrupted.";
 
 #[derive(Args)]
@@ -118,16 +119,20 @@ pub(super) fn run(flags: &SuiteFlags) -> anyhow::Result<u8> {
     let path = out_path(&flags.out);
     std::fs::write(&path, artefact.to_json())
         .with_context(|| format!("cannot write {}", path.display()))?;
+    let page = path.with_extension("html");
+    let report = loadgen::report::suite::render(std::slice::from_ref(&artefact))
+        .map_err(|error| anyhow::anyhow!("a plot: {error}"))?;
+    std::fs::write(&page, report).with_context(|| format!("cannot write {}", page.display()))?;
     io::stdout().write_all(table(&artefact).as_bytes())?;
     for doubt in &artefact.doubts {
         writeln!(talk, "in doubt: {doubt}")?;
     }
     writeln!(
         talk,
-        "took {}; {}: loadgen report {}",
+        "took {}; wrote {} and {}",
         said(Duration::from_secs_f64(artefact.options.elapsed_s)),
         path.display(),
-        path.display()
+        page.display()
     )?;
     Ok(if artefact.readable {
         EXIT_GOOD
@@ -169,6 +174,12 @@ fn prepare(flags: &SuiteFlags) -> anyhow::Result<Suite> {
     let (server_cpu, client_cpu) = cpus(flags)?;
     let rounds = flags.rounds.unwrap_or(first.rounds);
     ensure!(rounds > 0, "--rounds is at least 1");
+    ensure!(
+        out_path(&flags.out)
+            .extension()
+            .is_none_or(|end| end != "html"),
+        "--out is the JSON file; the page beside it ends in .html"
+    );
     Ok(Suite {
         settings: Settings {
             rounds,
@@ -345,7 +356,8 @@ impl ProgressLine {
             },
             Note::Measured(measured) => {
                 if let Some(void) = &measured.void {
-                    self.line(&format!("  {} failed: {void}", measured.peer));
+                    let (round, peer) = (measured.round, &measured.peer);
+                    self.line(&format!("  round {round}, {peer}: void: {void}"));
                 }
                 let cost = measured.server_cpu_us_per_request.unwrap_or(0.0);
                 self.passing(&format!(

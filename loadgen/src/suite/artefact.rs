@@ -1,8 +1,13 @@
-//! What a suite leaves behind: one JSON document, version 1, with everything a sceptic asks for.
+//! What a suite leaves behind: one JSON document, version 2, with everything a sceptic asks for.
 //!
 //! `loadgen suite` writes it, `loadgen report` and `loadgen compare` read it. Fields may be added
 //! under the same version; none changes its meaning or goes. Times end in `_us` or `_s`, shares
 //! and ratios are 0 to 1 or around 1. Plain data: reads no file and no clock.
+//!
+//! Small enough to be kept in a repository, and made of lines that can be compared: one record is
+//! one line, numbers have five significant digits (nothing here is known to six), and texts that
+//! many trials share are written once. Version 1 had a histogram of each closed-loop run, which
+//! nothing read, and void rounds where there are void runs now.
 //!
 //! Things are joined by name: [`Scenario::name`] and [`Peer::id`] are unique in a document, and
 //! every other record names one of each.
@@ -13,11 +18,12 @@ use base64::Engine as _;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
+use super::record_lines::RecordLines;
 use crate::report::Percentiles;
 use crate::stats::Latencies;
 
 /// The version of the document.
-pub const ARTEFACT_VERSION: u32 = 1;
+pub const ARTEFACT_VERSION: u32 = 2;
 
 /// The value of [`Artefact::format`].
 pub const ARTEFACT_FORMAT: &str = "loadgen-suite";
@@ -39,9 +45,10 @@ pub struct Artefact {
     pub finished_at: String,
     /// Ended by a signal before it was done; what is here was measured before that.
     pub interrupted: bool,
-    /// Whether it may be published at all; see [`Artefact::doubts`].
+    /// Whether it may be published at all: it was not interrupted, the programs were optimised, and
+    /// at most a fifth of its scenarios is in doubt.
     pub readable: bool,
-    /// Why the numbers of this session are in doubt (control drift, steal, other load).
+    /// Why the session, or a scenario that is named, is in doubt (control drift, steal, time).
     pub doubts: Vec<String>,
     /// How it was run.
     pub options: Options,
@@ -65,6 +72,8 @@ pub struct Artefact {
     pub summaries: Vec<Summary>,
     /// How far the controls moved, for each scenario.
     pub controls: Vec<Control>,
+    /// Texts of configuration files, each once.
+    pub texts: Vec<String>,
 }
 
 /// How a suite was run.
@@ -72,7 +81,7 @@ pub struct Artefact {
 pub struct Options {
     /// Scenario files, as given.
     pub files: Vec<String>,
-    /// Paired rounds asked for.
+    /// Paired rounds asked for; with little time or much void there are fewer.
     pub rounds: u32,
     /// Length of one closed-loop run.
     pub run_s: f64,
@@ -351,8 +360,9 @@ pub enum TrialOutcome {
 pub struct ConfigFile {
     /// Its name in the peer's folder.
     pub name: String,
-    /// Its text, cut in the middle when it is long.
-    pub text: String,
+    /// Its text: place in [`Artefact::texts`], from 0. Long texts and lines are cut in the middle,
+    /// ports are `PORT`, `SPARE_PORT` and `UPSTREAM_PORT`.
+    pub text: usize,
     /// Lines cut out.
     pub lines_cut: usize,
 }
@@ -364,9 +374,9 @@ pub struct Measurement {
     pub scenario: String,
     /// Id of the peer.
     pub peer: String,
-    /// Round, from 1. A round that was repeated keeps its number.
+    /// Round, from 1. Rounds beyond those asked for have only those who lacked one, and the bases.
     pub round: u32,
-    /// Attempt at the round, from 1.
+    /// Attempt at this run in its round, from 1; all but the last are void.
     pub attempt: u32,
     /// Place in the order of this round, from 1: odd rounds run A B C, even ones C B A.
     pub place: u32,
@@ -400,13 +410,24 @@ pub struct Measurement {
     /// Answers from a cache as a share of those a cache spoke of.
     pub hit_ratio: Option<f64>,
     /// From send to answer. Not a latency under a given load: the server sets the pace.
-    pub latency_us: Percentiles,
-    /// All latencies: [`encode_histogram`].
-    pub histogram: String,
+    pub latency_us: LoopLatency,
     /// Body and head bytes received.
     pub received_bytes: u64,
     /// The first wrong answer, in words.
     pub sample: Option<String>,
+}
+
+/// What is kept of a closed loop's latencies, microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LoopLatency {
+    /// Median.
+    pub p50: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// Highest.
+    pub max: f64,
 }
 
 /// The highest rate a peer sustains.
@@ -472,20 +493,20 @@ pub struct OpenPoint {
     pub server_cpu_us_per_request: Option<f64>,
     /// From the intended send to the answer.
     pub latency_us: Percentiles,
-    /// All latencies: [`encode_histogram`].
+    /// All latencies, in steps of 1 %: [`encode_histogram`].
     pub histogram: String,
     /// Why it is invalid; empty when it is valid.
     pub invalid_reasons: Vec<String>,
 }
 
-/// What the rounds of a peer in a scenario come to. Void rounds are left out.
+/// What the rounds of a peer in a scenario come to. Void runs are left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Name of the scenario.
     pub scenario: String,
     /// Id of the peer.
     pub peer: String,
-    /// Rounds that count.
+    /// Its runs that count.
     pub rounds: u32,
     /// Median of the headline.
     pub server_cpu_us_per_request: f64,
@@ -497,9 +518,9 @@ pub struct Summary {
     pub to_null: Option<Ratio>,
     /// Requests per CPU-second relative to Corsair, by round: above 1 is cheaper than Corsair.
     pub to_corsair: Option<Ratio>,
-    /// Wrong answers in all rounds, void ones included.
+    /// Wrong answers in all runs, void ones included.
     pub mismatches: u64,
-    /// Requests without a proper answer in all rounds, void ones included.
+    /// Requests without a proper answer in all runs, void ones included.
     pub errors: u64,
 }
 
@@ -527,7 +548,7 @@ pub struct Control {
     pub same: Option<Ratio>,
     /// The null server's CPU per request in each round, as a ratio to the median of them.
     pub null_drift: Vec<f64>,
-    /// Rounds that were void, and why.
+    /// Rounds that were void as a whole, and why; single void runs are among the measurements.
     pub void_rounds: Vec<VoidRound>,
 }
 
@@ -536,8 +557,6 @@ pub struct Control {
 pub struct VoidRound {
     /// Which, from 1.
     pub round: u32,
-    /// Which attempt at it, from 1.
-    pub attempt: u32,
     /// Why.
     pub reason: String,
 }
@@ -588,24 +607,36 @@ impl Artefact {
     /// Never: every part of it is plain data with text keys.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self)
+        let mut text = Vec::new();
+        let mut writer = serde_json::Serializer::with_formatter(&mut text, RecordLines::default());
+        self.serialize(&mut writer)
             .expect("numbers, texts and maps with text keys can always be written");
-        text.push('\n');
-        text
+        text.push(b'\n');
+        String::from_utf8(text).expect("JSON is written in UTF-8")
+    }
+
+    /// The text of a configuration file; empty when the document has none at that place.
+    #[must_use]
+    pub fn text_of(&self, file: &ConfigFile) -> &str {
+        self.texts.get(file.text).map_or("", String::as_str)
     }
 }
 
-/// A histogram of nanoseconds as text: HdrHistogram's compressed V2 form in base64 (RFC 4648 §4),
-/// as other HdrHistogram libraries read it.
+/// A histogram of nanoseconds as text, two significant digits of it: HdrHistogram's compressed V2
+/// form in base64 (RFC 4648 §4), as other HdrHistogram libraries read it.
 ///
 /// # Panics
 /// Never: writing to memory does not fail.
 #[must_use]
 pub fn encode_histogram(latencies: &Latencies) -> String {
+    let mut coarse = Latencies::new(2).expect("two digits are in the range of one to five");
+    coarse
+        .add(latencies)
+        .expect("a histogram that grows takes every value");
     let mut bytes = Vec::new();
     V2DeflateSerializer::new()
-        .serialize(latencies, &mut bytes)
-        .expect("a histogram of three digits fits the format, and memory takes every write");
+        .serialize(&coarse, &mut bytes)
+        .expect("a histogram of two digits fits the format, and memory takes every write");
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 

@@ -4,12 +4,14 @@
 //! byte, and times all of them in alternating rounds, so that what the machine does meanwhile is
 //! done to all. It installs nothing, listens on loopback only, and ends what it started.
 
+mod allotment;
 pub mod artefact;
 pub mod job;
 pub mod load;
 pub mod machine;
 mod open_loop;
 pub mod peer;
+mod record_lines;
 mod rounds;
 pub mod scenario;
 pub mod server_process;

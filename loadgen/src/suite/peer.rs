@@ -30,7 +30,7 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::artefact::{ConfigFile, Parameters, Role};
+use super::artefact::{Parameters, Role};
 use super::job::{self, Rule};
 
 /// Folders of programs that are not always in PATH.
@@ -38,6 +38,9 @@ const PROGRAM_FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/
 
 /// Lines of a configuration kept at its beginning and at its end.
 const LINES_KEPT: usize = 60;
+
+/// Bytes kept of each end of a long line: some peers want their whole list in one.
+const LINE_BYTES_KEPT: usize = 200;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,7 +115,7 @@ pub struct Prepared {
     /// What starts it: program and arguments.
     pub command: Vec<String>,
     /// What it was given, for the record.
-    pub config: Vec<ConfigFile>,
+    pub config: Vec<ConfigText>,
     /// How it reads its rules again; `None` when it cannot.
     pub reload: Option<Reload>,
     /// How it is ended.
@@ -130,6 +133,45 @@ pub struct Place {
     pub spare_port: u16,
     /// The upstream.
     pub upstream_port: u16,
+}
+
+impl Place {
+    /// `text` for the record: words for the folder and the ports, which differ from trial to trial,
+    /// and for where programs lie on this machine.
+    #[must_use]
+    pub fn named(&self, text: &str, program: Option<&Path>) -> String {
+        let mut text = text.replace(&self.folder.display().to_string(), "DIR");
+        let own = std::env::current_exe().ok();
+        for path in [program, own.as_deref()].into_iter().flatten() {
+            if let Some(name) = path.file_name() {
+                text = text.replace(&path.display().to_string(), &name.to_string_lossy());
+            }
+        }
+        let ports = [
+            (self.port, "PORT"),
+            (self.spare_port, "SPARE_PORT"),
+            (self.upstream_port, "UPSTREAM_PORT"),
+        ];
+        for (port, name) in ports {
+            text = with_word(&text, &port.to_string(), name);
+        }
+        text
+    }
+}
+
+/// `text` with `word` in place of `number` where it stands alone: not in `tenant-40000` or `40000.5`.
+fn with_word(text: &str, number: &str, word: &str) -> String {
+    let joins = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '\\');
+    let mut changed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(number) {
+        let (before, after) = (&rest[..at], &rest[at + number.len()..]);
+        let is_alone = !before.ends_with(joins) && !after.starts_with(joins);
+        changed.push_str(before);
+        changed.push_str(if is_alone { word } else { number });
+        rest = after;
+    }
+    changed + rest
 }
 
 impl Contestant {
@@ -386,33 +428,96 @@ fn is_script(path: &Path) -> bool {
     read.is_ok() && begin == *b"#!"
 }
 
+/// A configuration file for the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigText {
+    /// Its name in the peer's folder.
+    pub name: String,
+    /// Its text, cut in the middle when it is long.
+    pub text: String,
+    /// Lines cut out.
+    pub lines_cut: usize,
+}
+
 /// A long text without its middle: 100,000 rules say no more than the first and last of them.
-fn cut(name: &str, text: &str) -> ConfigFile {
+fn cut(name: &str, text: &str) -> ConfigText {
     let lines: Vec<&str> = text.lines().collect();
     let lines_cut = lines.len().saturating_sub(2 * LINES_KEPT);
-    let text = if lines_cut == 0 {
-        text.to_owned()
-    } else {
-        let (head, tail) = (&lines[..LINES_KEPT], &lines[lines.len() - LINES_KEPT..]);
-        format!(
-            "{}\n[… {lines_cut} lines …]\n{}\n",
-            head.join("\n"),
-            tail.join("\n")
-        )
-    };
-    // Some peers want their whole list in one line.
-    let text = if text.len() > 64 * 1024 {
-        let end = (0..=16 * 1024)
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(0);
-        format!("{}\n[… {} bytes …]\n", &text[..end], text.len() - end)
-    } else {
-        text
-    };
-    ConfigFile {
+    let mut kept: Vec<String> = lines.iter().map(|line| cut_line(line)).collect();
+    if lines_cut > 0 {
+        let middle = LINES_KEPT..LINES_KEPT + lines_cut;
+        kept.splice(middle, [format!("[… {lines_cut} lines …]")]);
+    }
+    ConfigText {
         name: name.to_owned(),
-        text,
+        text: kept.join("\n") + "\n",
         lines_cut,
+    }
+}
+
+fn cut_line(line: &str) -> String {
+    let is_end = |at: &usize| line.is_char_boundary(*at);
+    let head = (0..=LINE_BYTES_KEPT.min(line.len())).rev().find(is_end);
+    let tail = (line.len().saturating_sub(LINE_BYTES_KEPT)..=line.len()).find(is_end);
+    match (head, tail) {
+        (Some(head), Some(tail)) if head < tail => format!(
+            "{}[… {} bytes …]{}",
+            &line[..head],
+            tail - head,
+            &line[tail..]
+        ),
+        _ => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_in_the_middle() {
+        let check = |text: &str, expected: &str, lines_cut: usize| {
+            let file = cut("f", text);
+            assert_eq!((&*file.text, file.lines_cut), (expected, lines_cut));
+        };
+        check("", "\n", 0);
+        check("a\nb\n", "a\nb\n", 0);
+        let lines: String = (0..2 * LINES_KEPT + 3).map(|n| format!("{n}\n")).collect();
+        let kept: String = (0..LINES_KEPT).map(|n| format!("{n}\n")).collect();
+        let last: String = (LINES_KEPT + 3..2 * LINES_KEPT + 3)
+            .map(|n| format!("{n}\n"))
+            .collect();
+        check(&lines, &format!("{kept}[… 3 lines …]\n{last}"), 3);
+        // An ä on each side of both cuts.
+        let line = "ä".repeat(LINE_BYTES_KEPT);
+        let half = "ä".repeat(LINE_BYTES_KEPT / 2);
+        check(&line, &format!("{line}\n"), 0);
+        let long = format!("{line}x{line}");
+        let cut_out = 2 * LINE_BYTES_KEPT + 1;
+        check(&long, &format!("{half}[… {cut_out} bytes …]{half}\n"), 0);
+    }
+
+    #[test]
+    fn what_differs_between_trials_has_a_name() {
+        let place = Place {
+            folder: PathBuf::from("/scratch/peer-1"),
+            port: 40_000,
+            spare_port: 40_001,
+            upstream_port: 4000,
+        };
+        let check = |text: &str, expected: &str| {
+            let program = Path::new("/opt/here/nginx");
+            assert_eq!(place.named(text, Some(program)), expected);
+        };
+        check(
+            "/opt/here/nginx -c /scratch/peer-1/nginx.conf",
+            "nginx -c DIR/nginx.conf",
+        );
+        check("listen 127.0.0.1:40000;", "listen 127.0.0.1:PORT;");
+        check("a=\"40001\" b=4000", "a=\"SPARE_PORT\" b=UPSTREAM_PORT");
+        check(
+            "tenant-40000.example.com 140000 40000.5",
+            "tenant-40000.example.com 140000 40000.5",
+        );
     }
 }

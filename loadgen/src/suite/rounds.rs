@@ -1,22 +1,29 @@
 //! Paired rounds: every contestant once a round, the order turning round each time, and what the
-//! rounds come to. A run in which the machine was somebody else's is void and made again at once,
-//! so that the round stays together; a round that had no luck is void as a whole and run again.
+//! rounds come to.
+//!
+//! A run in which the machine was somebody else's is void and made again at once. One that had no
+//! luck again is void alone: the others of its round are still measured against the bases of that
+//! round. Rounds after those that were asked for make up for what is void, with those who lack one
+//! and the bases, as long as there is time. What counts is judged, what is void is told.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use super::artefact::{Control, Measurement, Role, Scenario, Storm, Summary, VoidRound};
+use super::allotment::Until;
+use super::artefact::{
+    Control, LoopLatency, Measurement, Role, Scenario, Storm, Summary, VoidRound,
+};
 use super::load::Pace;
 use super::stage::{Serving, Upstream, is_interrupted, judge};
 use super::statistics::{median, ratio};
 use super::suite_run::{Note, Settings};
+use crate::ratio::ROUNDS_MIN;
 use crate::report::Summary as RunSummary;
-use crate::suite::artefact::encode_histogram;
 
-/// How far the null server may be from its median before a round says nothing.
+/// How far the null servers may be from their medians before a round says nothing.
 const DRIFT_MAX: f64 = 0.10;
 
-/// Rounds from which on a median of the null server means something.
+/// Rounds from which on a median of a null server means something.
 const DRIFT_FROM_ROUNDS: usize = 3;
 
 /// How often one run is made again at once because CPU time was stolen.
@@ -24,6 +31,34 @@ const AGAIN_AT_ONCE: u32 = 2;
 
 /// Of so many runs of a scenario at most one is made again at once, so that its length is bounded.
 const RUNS_FOR_ONE_AGAIN: u32 = 3;
+
+/// Rounds in all, for each that was asked for.
+const ROUNDS_FOR_ONE: u32 = 2;
+
+/// What is asked of the rounds of a scenario.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// How many.
+    pub(super) rounds: u32,
+    /// Length of one run.
+    pub(super) length: Duration,
+    /// When the suite began.
+    pub(super) began: Instant,
+    /// Until when rounds are begun.
+    pub(super) until: Until,
+}
+
+impl Asked {
+    /// Whether another round may be begun, with `fewest` that count for somebody.
+    fn has_time(&self, fewest: usize) -> bool {
+        let until = if fewest < ROUNDS_MIN {
+            self.until.needed
+        } else {
+            self.until.wanted
+        };
+        self.began.elapsed() < until
+    }
+}
 
 /// Everything the rounds of a scenario found.
 #[derive(Debug, Default)]
@@ -34,71 +69,71 @@ pub(super) struct Rounds {
     pub(super) disqualified: BTreeMap<String, String>,
 }
 
-/// Runs `count` rounds, and void ones again as often as half of that.
+/// Runs the rounds.
 pub(super) fn run(
     scenario: &Scenario,
-    serving: &mut [Serving],
+    serving: &[Serving],
     upstream: &Upstream,
-    (count, length): (u32, Duration),
+    asked: &Asked,
     settings: &Settings,
     note: &mut dyn FnMut(Note<'_>),
 ) -> anyhow::Result<Rounds> {
     let mut found = Rounds::default();
-    let mut queue: VecDeque<(u32, u32)> = (1..=count).map(|round| (round, 1)).collect();
-    let mut repeats = (count / 2).max(1);
-    let runs = count * u32::try_from(serving.len()).unwrap_or(u32::MAX);
+    let runs = asked.rounds * u32::try_from(serving.len()).unwrap_or(u32::MAX);
     let mut at_once = runs.div_ceil(RUNS_FOR_ONE_AGAIN);
-    while let Some((round, attempt)) = queue.pop_front() {
-        let first = found.measurements.len();
-        let mut order: Vec<usize> = (0..serving.len()).collect();
+    let mut round = 0;
+    loop {
+        let counts = found.rounds_that_count(serving);
+        let fewest = counts.iter().flatten().copied().min().unwrap_or(0);
+        let lacks = |count: &Option<usize>| count.is_some_and(|n| n < asked.rounds as usize);
+        let may_go_on = round < asked.rounds * ROUNDS_FOR_ONE
+            && asked.has_time(fewest)
+            && !is_interrupted(&settings.interrupt);
+        if !may_go_on || !counts.iter().any(lacks) {
+            // Only now is there a median to drift from.
+            if found.void_drifted(serving, note) && may_go_on {
+                continue;
+            }
+            return Ok(found);
+        }
+        round += 1;
+        let is_base = |peer: &Serving| matches!(peer.role, Role::Null | Role::Subject);
+        let takes_part = |index: &usize| {
+            let is_out = counts[*index].is_none();
+            !is_out
+                && (round <= asked.rounds || lacks(&counts[*index]) || is_base(&serving[*index]))
+        };
+        let mut order: Vec<usize> = (0..serving.len()).filter(takes_part).collect();
         if round % 2 == 0 {
             order.reverse();
         }
         for (place, index) in order.into_iter().enumerate() {
             let peer = &serving[index];
             if is_interrupted(&settings.interrupt) {
-                return Ok(found);
-            }
-            if found.disqualified.contains_key(&peer.peer) {
-                continue;
+                break;
             }
             let place = u32::try_from(place + 1).unwrap_or(u32::MAX);
-            let mut left = AGAIN_AT_ONCE.min(at_once);
-            let measured = loop {
-                let mut measured = measure(scenario, peer, upstream, length, settings)?;
+            for attempt in 1.. {
+                let mut measured = measure(scenario, peer, upstream, asked.length, settings)?;
                 (measured.round, measured.attempt, measured.place) = (round, attempt, place);
-                let stolen = measured.stolen_share > settings.stolen_share_max;
-                if !stolen || measured.void.is_some() || left == 0 {
-                    break measured;
+                if let Some(reason) = &measured.void {
+                    found.disqualified.insert(peer.peer.clone(), reason.clone());
+                } else if measured.stolen_share > settings.stolen_share_max {
+                    measured.void = Some(told(&measured, settings));
                 }
-                (left, at_once) = (left - 1, at_once - 1);
-                measured.void = Some(format!("{}; made again", told(&measured, settings)));
+                let is_again = measured.void.is_some()
+                    && !found.disqualified.contains_key(&peer.peer)
+                    && attempt <= AGAIN_AT_ONCE
+                    && at_once > 0;
+                note(Note::Measured(&measured));
                 found.measurements.push(measured);
-            };
-            if let Some(reason) = &measured.void {
-                found.disqualified.insert(peer.peer.clone(), reason.clone());
-            }
-            note(Note::Measured(&measured));
-            found.measurements.push(measured);
-        }
-        let counted = found.measurements[first..]
-            .iter()
-            .filter(|m| m.void.is_none());
-        let worst = counted.max_by(|a, b| a.stolen_share.total_cmp(&b.stolen_share));
-        let worst = worst.filter(|m| m.stolen_share > settings.stolen_share_max);
-        if let Some(reason) = worst.map(|m| told(m, settings)) {
-            found.make_void(round, attempt, &reason, note);
-            again(&mut queue, &mut repeats, round, attempt);
-        }
-        if queue.is_empty() {
-            for (round, attempt, drift) in found.drifted(serving) {
-                let reason = format!("the null server was at {drift:.2} of its median");
-                found.make_void(round, attempt, &reason, note);
-                again(&mut queue, &mut repeats, round, attempt);
+                if !is_again {
+                    break;
+                }
+                at_once -= 1;
             }
         }
     }
-    Ok(found)
 }
 
 fn told(measured: &Measurement, settings: &Settings) -> String {
@@ -109,54 +144,46 @@ fn told(measured: &Measurement, settings: &Settings) -> String {
     )
 }
 
-fn again(queue: &mut VecDeque<(u32, u32)>, repeats: &mut u32, round: u32, attempt: u32) {
-    if *repeats > 0 {
-        *repeats -= 1;
-        queue.push_back((round, attempt + 1));
-    }
-}
-
 impl Rounds {
-    fn make_void(
-        &mut self,
-        round: u32,
-        attempt: u32,
-        reason: &str,
-        note: &mut dyn FnMut(Note<'_>),
-    ) {
-        for measured in &mut self.measurements {
-            if (measured.round, measured.attempt) == (round, attempt) {
-                measured.void.get_or_insert_with(|| reason.to_owned());
-            }
-        }
-        note(Note::Void { round, reason });
-        self.void_rounds.push(VoidRound {
-            round,
-            attempt,
-            reason: reason.to_owned(),
-        });
+    /// For each contestant the rounds in which it and both bases count; `None` for who is out.
+    fn rounds_that_count(&self, serving: &[Serving]) -> Vec<Option<usize>> {
+        let bases = [Role::Null, Role::Subject].map(|role| id_of(serving, role));
+        let bases: Vec<_> = bases
+            .into_iter()
+            .flatten()
+            .map(|id| self.costs(id))
+            .collect();
+        let rounds = |peer: &Serving| {
+            let own = self.costs(&peer.peer);
+            let with_bases = own
+                .keys()
+                .filter(|round| bases.iter().all(|base| base.contains_key(round)));
+            (!self.disqualified.contains_key(&peer.peer)).then(|| with_bases.count())
+        };
+        serving.iter().map(rounds).collect()
     }
 
-    /// Rounds that count and whose null server was far from its median.
-    fn drifted(&self, serving: &[Serving]) -> Vec<(u32, u32, f64)> {
-        let Some(null) = serving.iter().find(|peer| peer.role == Role::Null) else {
-            return Vec::new();
-        };
-        let costs: Vec<(u32, u32, f64)> = self
-            .measurements
-            .iter()
-            .filter(|m| m.void.is_none() && m.peer == null.peer)
-            .filter_map(|m| Some((m.round, m.attempt, m.server_cpu_us_per_request?)))
-            .collect();
-        let only: Vec<f64> = costs.iter().map(|(_, _, cost)| *cost).collect();
-        let Some(middle) = median(&only).filter(|_| only.len() >= DRIFT_FROM_ROUNDS) else {
-            return Vec::new();
-        };
-        costs
-            .into_iter()
-            .map(|(round, attempt, cost)| (round, attempt, cost / middle))
-            .filter(|(_, _, drift)| (drift - 1.0).abs() > DRIFT_MAX)
-            .collect()
+    /// Makes rounds void in which the machine was another one, and says whether there were any.
+    fn void_drifted(&mut self, serving: &[Serving], note: &mut dyn FnMut(Note<'_>)) -> bool {
+        let nulls = serving.iter().filter(|peer| peer.role == Role::Null);
+        let nulls: Vec<_> = nulls.map(|peer| self.costs(&peer.peer)).collect();
+        let drifted = drifted(&nulls);
+        for (round, drift) in &drifted {
+            let reason = format!("the null servers were at {drift:.2} of their medians");
+            let of_round = self.measurements.iter_mut().filter(|m| m.round == *round);
+            of_round.for_each(|m| {
+                m.void.get_or_insert_with(|| reason.clone());
+            });
+            note(Note::Void {
+                round: *round,
+                reason: &reason,
+            });
+            self.void_rounds.push(VoidRound {
+                round: *round,
+                reason,
+            });
+        }
+        !drifted.is_empty()
     }
 
     /// Costs of `peer` by round, of rounds that count.
@@ -179,13 +206,7 @@ impl Rounds {
 
     /// What the rounds come to, for each peer with a round that counts.
     pub(super) fn summaries(&self, scenario: &str, serving: &[Serving]) -> Vec<Summary> {
-        let base = |role| {
-            serving
-                .iter()
-                .find(|peer| peer.role == role)
-                .map(|peer| &*peer.peer)
-        };
-        let (null, subject) = (base(Role::Null), base(Role::Subject));
+        let (null, subject) = (id_of(serving, Role::Null), id_of(serving, Role::Subject));
         let summary = |peer: &Serving| {
             let all = self.measurements.iter().filter(|m| m.peer == peer.peer);
             let counts: Vec<&Measurement> = all.clone().filter(|m| m.void.is_none()).collect();
@@ -210,12 +231,7 @@ impl Rounds {
 
     /// How far what must not change moved.
     pub(super) fn control(&self, scenario: &str, serving: &[Serving]) -> Control {
-        let id = |role| {
-            serving
-                .iter()
-                .find(|peer| peer.role == role)
-                .map(|peer| &*peer.peer)
-        };
+        let id = |role| id_of(serving, role);
         let null = id(Role::Null)
             .map(|null| self.costs(null))
             .unwrap_or_default();
@@ -228,6 +244,36 @@ impl Rounds {
             void_rounds: self.void_rounds.clone(),
         }
     }
+}
+
+/// Of the rounds of the null servers, costs by round, those in which every one of them was off its
+/// median in the same direction, and how far the first was: then the machine was another one. Where
+/// only one of them was, something happened to that run, and the median of the ratios takes it.
+fn drifted(nulls: &[BTreeMap<u32, f64>]) -> Vec<(u32, f64)> {
+    let middles = nulls.iter().map(|costs| {
+        let all: Vec<f64> = costs.values().copied().collect();
+        median(&all).filter(|_| all.len() >= DRIFT_FROM_ROUNDS)
+    });
+    let middles: Option<Vec<f64>> = middles.collect();
+    let (Some(middles), Some(first)) = (middles, nulls.first()) else {
+        return Vec::new();
+    };
+    let drift_in = |round: &u32| {
+        let of_round = nulls.iter().zip(&middles);
+        let drifts: Vec<f64> = of_round
+            .filter_map(|(costs, middle)| Some(costs.get(round)? / middle))
+            .collect();
+        let is_above = drifts.iter().all(|drift| *drift > 1.0 + DRIFT_MAX);
+        let is_below = drifts.iter().all(|drift| *drift < 1.0 - DRIFT_MAX);
+        let drift = drifts.first().copied()?;
+        (is_above || is_below).then_some((*round, drift))
+    };
+    first.keys().filter_map(drift_in).collect()
+}
+
+fn id_of(serving: &[Serving], role: Role) -> Option<&str> {
+    let peer = serving.iter().find(|peer| peer.role == role);
+    peer.map(|peer| &*peer.peer)
 }
 
 /// One run; void when an answer was wrong, except where that is what a storm is about.
@@ -273,8 +319,12 @@ fn measure(
         errors: summary.errors,
         errors_by_kind: by_kind(&summary),
         hit_ratio: summary.hit_ratio,
-        latency_us: summary.latency_us,
-        histogram: encode_histogram(&summary.latencies),
+        latency_us: LoopLatency {
+            p50: summary.latency_us.p50,
+            p90: summary.latency_us.p90,
+            p99: summary.latency_us.p99,
+            max: summary.latency_us.max,
+        },
         received_bytes: summary.received_bytes,
         sample: summary.sample.map(|sample| sample.rule),
     })
@@ -294,4 +344,30 @@ fn by_kind(summary: &RunSummary) -> BTreeMap<String, u64> {
 )]
 pub(super) fn per_request(time: Duration, requests: u64) -> Option<f64> {
     (requests > 0).then(|| 1e6 * time.as_secs_f64() / requests as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_drifts_when_all_null_servers_do() {
+        let check = |nulls: &[&[f64]], expected: &[u32]| {
+            let rounds = |costs: &&[f64]| (1..).zip(costs.iter().copied()).collect();
+            let nulls: Vec<BTreeMap<u32, f64>> = nulls.iter().map(rounds).collect();
+            let found: Vec<u32> = drifted(&nulls)
+                .into_iter()
+                .map(|(round, _)| round)
+                .collect();
+            assert_eq!(found, expected, "{nulls:?}");
+        };
+        check(&[], &[]);
+        check(&[&[]], &[]);
+        check(&[&[10.0, 12.0]], &[]);
+        check(&[&[10.0, 10.5, 12.0, 9.5, 8.0]], &[3, 5]);
+        let steady = [10.0, 10.0, 10.0, 10.0, 10.0];
+        check(&[&[10.0, 10.5, 12.0, 9.5, 8.0], &steady], &[]);
+        check(&[&[10.0, 10.0, 12.0], &[20.0, 20.0, 23.0]], &[3]);
+        check(&[&[10.0, 10.0, 12.0], &[20.0, 20.0, 17.0]], &[]);
+    }
 }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use rustix::process::Signal;
 
-use super::artefact::{ConfigFile, Parameters, Role, Storm, Trial, TrialOutcome};
+use super::artefact::{Parameters, Role, Storm, Trial, TrialOutcome};
 use super::job::{self, Scrutiny};
 use super::load::{self, Pace, Run};
-use super::peer::{Contestant, Place, Reload, run_before};
+use super::peer::{ConfigText, Contestant, Place, Reload, run_before};
 use super::server_process::{ServerProcess, signal_process};
 use super::suite_run::Settings;
 use crate::plan::Length;
@@ -108,6 +108,8 @@ impl Upstream {
 pub struct Admission {
     /// For the record.
     pub trial: Trial,
+    /// Its configuration files.
+    pub config: Vec<ConfigText>,
     /// The contestant, when it may be timed.
     pub serving: Option<Serving>,
 }
@@ -134,18 +136,19 @@ pub fn admit(
         response_head: None,
         resident_bytes: None,
     };
+    let mut config = Vec::new();
     if let Some(reason) = contestant.cannot(parameters)? {
         trial.outcome = TrialOutcome::CannotDoThis { reason };
     } else if contestant.program.is_none() {
         let install = contestant.install().to_owned();
         trial.outcome = TrialOutcome::Missing { install };
     } else {
-        match start(
-            contestant, parameters, upstream, folder, settings, &mut trial,
-        ) {
+        let record = (&mut trial, &mut config);
+        match start(contestant, parameters, upstream, folder, settings, record) {
             Ok(serving) => {
                 return Ok(Admission {
                     trial,
+                    config,
                     serving: Some(serving),
                 });
             }
@@ -158,6 +161,7 @@ pub fn admit(
     }
     Ok(Admission {
         trial,
+        config,
         serving: None,
     })
 }
@@ -168,7 +172,7 @@ fn start(
     upstream: &Upstream,
     folder: &Path,
     settings: &Settings,
-    trial: &mut Trial,
+    (trial, config): (&mut Trial, &mut Vec<ConfigText>),
 ) -> anyhow::Result<Serving> {
     fs::create_dir_all(folder)?;
     let place = Place {
@@ -181,16 +185,12 @@ fn start(
     for command in &prepared.before {
         run_before(command, folder)?;
     }
-    let shown = |text: &str| text.replace(&place.folder.display().to_string(), "DIR");
+    let shown = |text: &str| place.named(text, contestant.program.as_deref());
     trial.command = prepared.command.iter().map(|word| shown(word)).collect();
-    trial.config = prepared
-        .config
-        .into_iter()
-        .map(|file| ConfigFile {
-            text: shown(&file.text),
-            ..file
-        })
-        .collect();
+    config.extend(prepared.config.into_iter().map(|file| ConfigText {
+        text: shown(&file.text),
+        ..file
+    }));
     if parameters.storm == Some(Storm::Reload) && contestant.role != Role::Null {
         ensure!(prepared.reload.is_some(), "no way to reload is known");
     }

@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use super::allotment::{self, Cost, Until};
 use super::artefact::{
-    ARTEFACT_FORMAT, ARTEFACT_VERSION, Artefact, Measurement, Options, Peer, PeerStatus, Trial,
-    TrialOutcome,
+    ARTEFACT_FORMAT, ARTEFACT_VERSION, Artefact, ConfigFile, Measurement, Options, Peer,
+    PeerStatus, Role, Trial, TrialOutcome,
 };
-use super::peer::Contestant;
+use super::peer::{ConfigText, Contestant};
 use super::scenario::Planned;
 use super::stage::{self, Serving, Upstream, is_interrupted};
 use super::{machine, open_loop, rounds};
 use crate::affinity;
+use crate::ratio::{self, Better, ROUNDS_MIN, Verdict};
 use crate::report::summary::rfc3339;
 
 /// Start, verification and fill of one contestant, as seen on two shared CPUs.
@@ -24,8 +26,15 @@ const ADMISSION: Duration = Duration::from_millis(900);
 /// Connections made and ended around one run.
 const RUN_OVERHEAD: Duration = Duration::from_millis(120);
 
-/// A ratio of two equal programs farther from 1 than this puts a session in doubt.
-const SAME_RATIO_OFF_MAX: f64 = 0.05;
+/// Two equal programs whose whole interval is farther from 1 than this put a scenario in doubt.
+const SAME_RATIO_OFF_MAX: f64 = 0.02;
+
+/// Scenarios in doubt, of all, from which on the session is: one in twenty intervals leaves out the
+/// truth by its nature.
+const DOUBTFUL_SHARE_MAX: f64 = 0.2;
+
+/// Why a scenario was left out.
+const TIME_WAS_UP: &str = "the time was up";
 
 /// How a suite is run.
 #[derive(Debug, Clone)]
@@ -100,6 +109,11 @@ impl Suite {
     /// The time that all of it takes when nothing has to be repeated.
     #[must_use]
     pub fn estimate(&self) -> Duration {
+        self.costs().iter().map(|cost| cost.whole).sum()
+    }
+
+    /// What each scenario takes.
+    fn costs(&self) -> Vec<Cost> {
         let of_scenario = |planned: &Planned| {
             let present = |contestant: &&Contestant| {
                 contestant.program.is_some()
@@ -115,9 +129,16 @@ impl Suite {
             } else {
                 Duration::ZERO
             };
-            (ADMISSION + self.settings.warmup + run * self.settings.rounds + open) * present
+            let least = u32::try_from(ROUNDS_MIN).unwrap_or(u32::MAX);
+            let with =
+                |rounds: u32| (ADMISSION + self.settings.warmup + run * rounds + open) * present;
+            Cost {
+                least: with(self.settings.rounds.min(least)),
+                whole: with(self.settings.rounds),
+                after_rounds: open * present,
+            }
         };
-        self.scenarios.iter().map(of_scenario).sum()
+        self.scenarios.iter().map(of_scenario).collect()
     }
 
     /// Runs it. Scratch files are made in `scratch`; the artefact is complete also when the user
@@ -130,6 +151,7 @@ impl Suite {
         // Nothing of ours may run where the servers do.
         affinity::pin_current_thread(self.settings.client_cpu)?;
         let mut artefact = self.begin();
+        let costs = self.costs();
         for (index, planned) in self.scenarios.iter().enumerate() {
             let scenario = &planned.scenario;
             if is_interrupted(&self.settings.interrupt) {
@@ -141,7 +163,7 @@ impl Suite {
                 .budget
                 .is_some_and(|budget| began.elapsed() >= budget);
             if spent {
-                self.skip(planned, "the time was up", &mut artefact);
+                self.skip(planned, TIME_WAS_UP, &mut artefact);
                 continue;
             }
             note(Note::Scenario(
@@ -150,7 +172,8 @@ impl Suite {
                 &scenario.name,
             ));
             let folder = scratch.join(format!("scenario-{index}"));
-            self.play(planned, &folder, &mut artefact, note)
+            let until = allotment::until(self.settings.budget, began.elapsed(), &costs[index..]);
+            self.play(planned, &folder, (began, until), &mut artefact, note)
                 .with_context(|| format!("scenario {}", scenario.name))?;
             // Scratch files of peers are of no use later; what could not be removed goes at the end.
             drop(std::fs::remove_dir_all(&folder));
@@ -158,8 +181,7 @@ impl Suite {
         artefact.interrupted = is_interrupted(&self.settings.interrupt);
         artefact.options.elapsed_s = began.elapsed().as_secs_f64();
         artefact.finished_at = rfc3339(crate::clock::wall_time());
-        artefact.doubts = doubts(&artefact);
-        artefact.readable = artefact.doubts.is_empty();
+        judge_session(&mut artefact);
         Ok(artefact)
     }
 
@@ -181,7 +203,7 @@ impl Suite {
             format: ARTEFACT_FORMAT.to_owned(),
             version: ARTEFACT_VERSION,
             loadgen: env!("CARGO_PKG_VERSION").to_owned(),
-            command: self.command.clone(),
+            command: self.command_for_the_record(),
             started_at: now.clone(),
             finished_at: now,
             interrupted: false,
@@ -222,7 +244,19 @@ impl Suite {
             open_points: Vec::new(),
             summaries: Vec::new(),
             controls: Vec::new(),
+            texts: Vec::new(),
         }
+    }
+
+    /// Without the folder that this program lies in.
+    fn command_for_the_record(&self) -> Vec<String> {
+        let mut command = self.command.clone();
+        if let Some(program) = command.first_mut()
+            && let Some(name) = Path::new(&*program).file_name()
+        {
+            *program = name.to_string_lossy().into_owned();
+        }
+        command
     }
 
     fn skip(&self, planned: &Planned, reason: &str, artefact: &mut Artefact) {
@@ -238,6 +272,7 @@ impl Suite {
         &self,
         planned: &Planned,
         folder: &Path,
+        (began, until): (Instant, Until),
         artefact: &mut Artefact,
         note: &mut dyn FnMut(Note<'_>),
     ) -> anyhow::Result<()> {
@@ -271,12 +306,19 @@ impl Suite {
                 settings,
             )?;
             note(Note::Admitted(&admission.trial));
-            artefact.trials.push(admission.trial);
+            let mut trial = admission.trial;
+            trial.config = interned(admission.config, &mut artefact.texts);
+            artefact.trials.push(trial);
             serving.extend(admission.serving);
         }
         let length = self.run_of(planned);
-        let plan = (settings.rounds, length);
-        let found = rounds::run(scenario, &mut serving, &upstream, plan, settings, note)?;
+        let asked = rounds::Asked {
+            rounds: settings.rounds,
+            length,
+            began,
+            until,
+        };
+        let found = rounds::run(scenario, &serving, &upstream, &asked, settings, note)?;
         let summaries = found.summaries(&scenario.name, &serving);
         if scenario.open_loop {
             let (knees, points) = open_loop::run(
@@ -301,6 +343,25 @@ impl Suite {
         artefact.measurements.extend(found.measurements);
         Ok(())
     }
+}
+
+/// The files with their texts in `texts`, where each is once.
+fn interned(files: Vec<ConfigText>, texts: &mut Vec<String>) -> Vec<ConfigFile> {
+    let place_of = |text: String, texts: &mut Vec<String>| {
+        texts
+            .iter()
+            .position(|there| *there == text)
+            .unwrap_or_else(|| {
+                texts.push(text);
+                texts.len() - 1
+            })
+    };
+    let file = |file: ConfigText| ConfigFile {
+        name: file.name,
+        text: place_of(file.text, texts),
+        lines_cut: file.lines_cut,
+    };
+    files.into_iter().map(file).collect()
 }
 
 fn skipped(planned: &Planned, contestant: &Contestant, reason: &str) -> Trial {
@@ -339,8 +400,9 @@ fn peer_of(contestant: &Contestant) -> Peer {
     }
 }
 
-/// What makes the whole session doubtful.
-fn doubts(artefact: &Artefact) -> Vec<String> {
+/// Writes down what is in doubt, and whether the session may be published.
+#[expect(clippy::cast_precision_loss, reason = "scenarios are counted in tens")]
+fn judge_session(artefact: &mut Artefact) {
     let mut doubts = Vec::new();
     if artefact.interrupted {
         doubts.push("interrupted before the end".to_owned());
@@ -348,40 +410,86 @@ fn doubts(artefact: &Artefact) -> Vec<String> {
     if artefact.options.profile == "debug" {
         doubts.push("programs built without optimisation: use --release".to_owned());
     }
-    for control in &artefact.controls {
-        if let Some(same) = &control.same
-            && (same.median - 1.0).abs() > SAME_RATIO_OFF_MAX
-        {
-            doubts.push(format!(
-                "{}: two equal programs differed by {:.1} %",
-                control.scenario,
-                100.0 * (same.median - 1.0)
-            ));
-        }
-        let counted = artefact
-            .measurements
+    let is_unfit = !doubts.is_empty();
+    let (mut doubtful, mut left_out) = (0, 0);
+    for scenario in &artefact.scenarios {
+        let found = scenario_doubts(artefact, &scenario.name);
+        doubtful += usize::from(!found.is_empty());
+        let told = found
+            .into_iter()
+            .map(|doubt| format!("{}: {doubt}", scenario.name));
+        doubts.extend(told);
+        let mut trials = artefact
+            .trials
             .iter()
-            .filter(|m| m.scenario == control.scenario && m.void.is_none());
-        let rounds: std::collections::BTreeSet<u32> = counted.map(|m| m.round).collect();
-        if rounds.len() < artefact.options.rounds as usize {
-            doubts.push(format!(
-                "{}: only {} of {} rounds count",
-                control.scenario,
-                rounds.len(),
-                artefact.options.rounds
-            ));
-        }
+            .filter(|t| t.scenario == scenario.name);
+        left_out += usize::from(trials.any(|trial| {
+            matches!(&trial.outcome, TrialOutcome::Skipped { reason } if reason == TIME_WAS_UP)
+        }));
     }
-    let skipped = artefact.trials.iter().filter(|trial| {
-        matches!(&trial.outcome, TrialOutcome::Skipped { reason } if reason == "the time was up")
-    });
-    let scenarios: std::collections::BTreeSet<&str> =
-        skipped.map(|trial| trial.scenario.as_str()).collect();
-    if !scenarios.is_empty() {
+    if left_out > 0 {
+        doubts.push(format!("{left_out} scenarios did not fit into the time"));
+    }
+    let share = (doubtful + left_out) as f64 / artefact.scenarios.len().max(1) as f64;
+    artefact.readable = !is_unfit && share <= DOUBTFUL_SHARE_MAX;
+    artefact.doubts = doubts;
+}
+
+/// What makes one scenario doubtful: its A/A control, or too few rounds.
+fn scenario_doubts(artefact: &Artefact, scenario: &str) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let control = artefact.controls.iter().find(|c| c.scenario == scenario);
+    if let Some(same) = control.and_then(|control| control.same.as_ref())
+        && is_off(same)
+    {
+        let off = 100.0 * (same.median - 1.0);
+        doubts.push(format!("two equal programs differed by {off:+.1} %"));
+    }
+    let counted = |peer: &str| {
+        let summary = artefact.summaries.iter();
+        let mut own = summary.filter(|s| s.scenario == scenario && s.peer == peer);
+        let is_base = |role| {
+            artefact
+                .peers
+                .iter()
+                .any(|p| p.id == peer && p.role == role)
+        };
+        own.next().map_or(0, |summary| {
+            let ratio = if is_base(Role::Subject) {
+                &summary.to_null
+            } else {
+                &summary.to_corsair
+            };
+            let rounds = ratio.as_ref().map(|ratio| ratio.rounds.len());
+            rounds.unwrap_or(summary.rounds as usize)
+        })
+    };
+    let ran = artefact
+        .trials
+        .iter()
+        .filter(|trial| trial.scenario == scenario);
+    let ran = ran.filter(|trial| trial.outcome == TrialOutcome::Ran);
+    let least = ROUNDS_MIN.min(artefact.options.rounds as usize);
+    let few: Vec<&str> = ran
+        .map(|trial| trial.peer.as_str())
+        .filter(|peer| counted(peer) < least)
+        .collect();
+    if !few.is_empty() {
         doubts.push(format!(
-            "{} scenarios did not fit into the time",
-            scenarios.len()
+            "fewer than {least} rounds count of {}",
+            few.join(", ")
         ));
     }
     doubts
+}
+
+/// Whether two equal programs differ by their whole interval.
+fn is_off(same: &super::artefact::Ratio) -> bool {
+    let found = ratio::Ratio {
+        median: same.median,
+        low: same.low,
+        high: same.high,
+        rounds: same.rounds.len(),
+    };
+    found.verdict(Better::Higher, SAME_RATIO_OFF_MAX) != Verdict::CannotTell
 }

@@ -75,8 +75,10 @@ fn what_others_wrote_stays_text() {
         trial.command.push(HOSTILE.to_owned());
         for file in &mut trial.config {
             HOSTILE.clone_into(&mut file.name);
-            HOSTILE.clone_into(&mut file.text);
         }
+    }
+    for text in &mut artefact.texts {
+        HOSTILE.clone_into(text);
     }
     for peer in &mut artefact.peers {
         peer.version = Some(HOSTILE.to_owned());

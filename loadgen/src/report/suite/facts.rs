@@ -8,9 +8,7 @@ use super::view::{View, as_ratio};
 use super::{grouped, peer_name};
 use crate::report::human_bytes;
 use crate::report::page::{escape, shell_word};
-use crate::suite::artefact::{
-    Artefact, ConfigFile, Control, Machine, PeerStatus, Trial, TrialOutcome,
-};
+use crate::suite::artefact::{Artefact, Control, Machine, PeerStatus, Trial, TrialOutcome};
 
 /// Writes everything that is not a result.
 pub(super) fn write(page: &mut String, view: &View<'_>) -> std::fmt::Result {
@@ -90,7 +88,7 @@ fn write_control(page: &mut String, control: &Control) -> std::fmt::Result {
     let void: Vec<String> = control
         .void_rounds
         .iter()
-        .map(|void| format!("{}.{}: {}", void.round, void.attempt, escape(&void.reason)))
+        .map(|void| format!("{}: {}", void.round, escape(&void.reason)))
         .collect();
     write!(
         page,
@@ -273,7 +271,7 @@ fn write_configs(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
     write!(
         page,
         "<h2>Configurations and commands</h2><p>As they were started; long lists are cut in the \
-         middle. Ports differ from trial to trial.</p>"
+         middle. DIR and the ports differ from trial to trial.</p>"
     )?;
     for peer in &artefact.peers {
         let trials = artefact.trials.iter();
@@ -288,13 +286,18 @@ fn write_configs(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
             }
         }
         for (trial, scenarios) in groups {
-            write_config(page, trial, &scenarios)?;
+            write_config(page, artefact, trial, &scenarios)?;
         }
     }
     Ok(())
 }
 
-fn write_config(page: &mut String, trial: &Trial, scenarios: &[&str]) -> std::fmt::Result {
+fn write_config(
+    page: &mut String,
+    artefact: &Artefact,
+    trial: &Trial,
+    scenarios: &[&str],
+) -> std::fmt::Result {
     let command: Vec<String> = trial.command.iter().map(|word| shell_word(word)).collect();
     write!(
         page,
@@ -303,19 +306,12 @@ fn write_config(page: &mut String, trial: &Trial, scenarios: &[&str]) -> std::fm
         escape(&scenarios.join(", ")),
         escape(&command.join(" "))
     )?;
-    for ConfigFile {
-        name,
-        text,
-        lines_cut,
-    } in &trial.config
-    {
-        write!(page, "<h3>{}</h3><pre>{}</pre>", escape(name), escape(text))?;
-        if *lines_cut > 0 {
-            write!(
-                page,
-                "<p class=note>{} lines cut out</p>",
-                grouped(*lines_cut as u64)
-            )?;
+    for file in &trial.config {
+        let (name, text) = (escape(&file.name), escape(artefact.text_of(file)));
+        write!(page, "<h3>{name}</h3><pre>{text}</pre>")?;
+        if file.lines_cut > 0 {
+            let lines = grouped(file.lines_cut as u64);
+            write!(page, "<p class=note>{lines} lines cut out</p>")?;
         }
     }
     if let Some(head) = &trial.response_head {
