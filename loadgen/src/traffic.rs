@@ -213,6 +213,13 @@ pub(crate) fn is_target_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'#'
 }
 
+/// Whether requests of a shape say where they come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OriginLine {
+    Named,
+    Absent,
+}
+
 impl Kind {
     fn compile(
         &self,
@@ -234,12 +241,17 @@ impl Kind {
             return Err(KindProblem::Target(self.target.clone()));
         }
         let shape = |echo, origins: Vec<Box<[u8]>>, expect: &ExpectSpec| {
+            let line = if origins.is_empty() {
+                OriginLine::Absent
+            } else {
+                OriginLine::Named
+            };
             Ok::<_, KindProblem>(Shape {
                 kind: index,
                 method: self.method.as_bytes().into(),
                 expectation: expect.compile(echo)?,
                 target: target.clone(),
-                tail: self.tail(destination, !origins.is_empty())?,
+                tail: self.tail(destination, line)?,
                 origins,
             })
         };
@@ -261,7 +273,7 @@ impl Kind {
         Ok(shapes)
     }
 
-    fn tail(&self, destination: &Destination, names_origin: bool) -> Result<Template, KindProblem> {
+    fn tail(&self, destination: &Destination, origin: OriginLine) -> Result<Template, KindProblem> {
         let mut tail = Template::literal(" HTTP/1.1\r\n");
         let mut line = |name: &str, value: &Template| {
             tail.push(&Template::literal(format!("{name}: ")));
@@ -290,8 +302,9 @@ impl Kind {
             }
             line(name, &value);
         }
-        if names_origin {
-            line("Origin", &Template::parse("{origin}")?);
+        match origin {
+            OriginLine::Named => line("Origin", &Template::parse("{origin}")?),
+            OriginLine::Absent => {}
         }
         match destination.connection {
             Connection::Keep => {}

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use loadgen::affinity;
+use loadgen::live::Verbosity;
 use loadgen::suite::artefact::{Artefact, TrialOutcome};
 use loadgen::suite::peer::Contestant;
 use loadgen::suite::scenario::{self, Planned};
@@ -113,7 +114,12 @@ pub(super) fn run(flags: &SuiteFlags) -> anyhow::Result<u8> {
         signal_hook::flag::register(signal, Arc::clone(&suite.settings.interrupt))?;
     }
     let scratch = Scratch::new()?;
-    let mut progress = ProgressLine::new(flags.quiet, estimate);
+    let verbosity = if flags.quiet {
+        Verbosity::Quiet
+    } else {
+        Verbosity::Normal
+    };
+    let mut progress = ProgressLine::new(verbosity, estimate);
     let artefact = suite.run(&scratch.0, &mut |note| progress.show(&note))?;
     progress.finish();
     let path = out_path(&flags.out);
@@ -315,20 +321,31 @@ impl Drop for Scratch {
     }
 }
 
+/// Where progress goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Surface {
+    Nothing,
+    Lines,
+    Terminal,
+}
+
 /// One line that changes on a terminal, a line for each scenario and refusal elsewhere.
 struct ProgressLine {
-    quiet: bool,
-    terminal: bool,
+    surface: Surface,
     began: Instant,
     estimate: Duration,
     scenario: String,
 }
 
 impl ProgressLine {
-    fn new(quiet: bool, estimate: Duration) -> Self {
+    fn new(verbosity: Verbosity, estimate: Duration) -> Self {
+        let surface = match verbosity {
+            Verbosity::Quiet => Surface::Nothing,
+            Verbosity::Normal if io::stderr().is_terminal() => Surface::Terminal,
+            Verbosity::Normal => Surface::Lines,
+        };
         Self {
-            quiet,
-            terminal: io::stderr().is_terminal(),
+            surface,
             began: Instant::now(),
             estimate,
             scenario: String::new(),
@@ -336,7 +353,7 @@ impl ProgressLine {
     }
 
     fn show(&mut self, note: &Note<'_>) {
-        if self.quiet {
+        if self.surface == Surface::Nothing {
             return;
         }
         match note {
@@ -374,7 +391,7 @@ impl ProgressLine {
 
     /// Overwritten by what comes next; only on a terminal.
     fn passing(&self, text: &str) {
-        if !self.terminal {
+        if self.surface != Surface::Terminal {
             return;
         }
         let share = self.began.elapsed().as_secs_f64() / self.estimate.as_secs_f64().max(1.0);
@@ -391,12 +408,15 @@ impl ProgressLine {
     }
 
     fn line(&self, text: &str) {
-        let clear = if self.terminal { "\r\x1b[K" } else { "" };
+        let clear = match self.surface {
+            Surface::Terminal => "\r\x1b[K",
+            Surface::Lines | Surface::Nothing => "",
+        };
         Self::say(&format!("{clear}{text}\n"));
     }
 
     fn finish(&self) {
-        if self.terminal && !self.quiet {
+        if self.surface == Surface::Terminal {
             Self::say("\r\x1b[K");
         }
     }
