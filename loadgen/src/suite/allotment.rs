@@ -1,8 +1,8 @@
 //! How a suite's time is shared out, so that the last scenario gets its rounds as well as the first.
 //!
 //! Pure: lengths in, lengths out. Each scenario may use its share of what is left, and what it did
-//! not use is shared anew. A scenario that is behind goes on until it has its least rounds, as long
-//! as all that come after it can still have theirs.
+//! not use is shared anew. A scenario that is behind still runs the fewest rounds that mean something,
+//! and makes up for void ones of them as long as all that come after it can have theirs.
 
 use std::time::Duration;
 

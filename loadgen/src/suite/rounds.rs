@@ -81,13 +81,16 @@ pub(super) fn run(
     let mut found = Rounds::default();
     let runs = asked.rounds * u32::try_from(serving.len()).unwrap_or(u32::MAX);
     let mut at_once = runs.div_ceil(RUNS_FOR_ONE_AGAIN);
+    let least = u32::try_from(ROUNDS_MIN).unwrap_or(u32::MAX);
     let mut round = 0;
     loop {
         let counts = found.rounds_that_count(serving);
         let fewest = counts.iter().flatten().copied().min().unwrap_or(0);
         let lacks = |count: &Option<usize>| count.is_some_and(|n| n < asked.rounds as usize);
-        let may_go_on = round < asked.rounds * ROUNDS_FOR_ONE
-            && asked.has_time(fewest)
+        // What was begun is measured: starting everybody took the most of it.
+        let is_least = round < asked.rounds.min(least);
+        let may_go_on = (is_least || asked.has_time(fewest))
+            && round < asked.rounds * ROUNDS_FOR_ONE
             && !is_interrupted(&settings.interrupt);
         if !may_go_on || !counts.iter().any(lacks) {
             // Only now is there a median to drift from.
