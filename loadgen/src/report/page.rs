@@ -33,7 +33,7 @@ figure{margin:.4rem 0;min-width:0}figcaption{font-weight:600;font-size:.95rem}
 .bad{color:var(--bad)}.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
 td,th{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--faint);white-space:nowrap}
 td:first-child,th:first-child{text-align:left}
-td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:8rem;max-width:24rem}td.text,th.text{text-align:left;white-space:normal}
+td:first-child{white-space:normal;overflow-wrap:break-word;min-width:8rem;max-width:24rem}td.text,th.text{text-align:left;white-space:normal}
 td.wide{min-width:14rem}
 td.text code{white-space:normal}th{font-weight:600}
 .heat td{border:1px solid var(--paper);text-align:center;font-variant-numeric:tabular-nums}

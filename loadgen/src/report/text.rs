@@ -71,7 +71,7 @@ fn headline(summary: &Summary) -> String {
         None => format!("closed loop, depth {}", summary.setup.depth),
     };
     format!(
-        "{}: {pace}, {} connections, {:.2} s, {} worker(s), {}",
+        "{}: {pace}, {} connections, {:.2} s\n  {} worker(s), {}",
         summary.setup.url,
         summary.setup.connections,
         summary.duration_s,

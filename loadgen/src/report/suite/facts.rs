@@ -57,7 +57,7 @@ fn write_validity(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
         page,
         "</div><p>A/A: the same program and configuration twice; its ratio should be 1. Null: how far \
          the fixed server moved between rounds, lowest and highest round against the median.</p>\
-         <div class=scroll><table><tr><th>scenario<th>A/A<th>null<th>void rounds</tr>"
+         <div class=scroll><table><tr><th>scenario<th>A/A<th>null<th class=text>void rounds</tr>"
     )?;
     for control in &artefact.controls {
         write_control(page, control)?;
@@ -105,7 +105,7 @@ fn write_control(page: &mut String, control: &Control) -> std::fmt::Result {
 /// A kind of outcome: its heading, and the reason when an outcome is of it.
 type OutcomeKind = (&'static str, fn(&TrialOutcome) -> Option<&str>);
 
-/// Who was not timed, and why: one line for each reason, with the scenarios it holds for.
+/// Who was not timed, and why, with the scenarios it holds for.
 fn write_outcomes(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
     let kinds: [OutcomeKind; 3] = [
         ("What peers cannot do", |outcome| match outcome {
@@ -131,25 +131,30 @@ fn write_outcomes(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
         }),
     ];
     for (title, reason_of) in kinds {
-        let mut by_reason: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+        let mut scenarios_of: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
         for trial in &artefact.trials {
             if let Some(reason) = reason_of(&trial.outcome) {
-                let key = (trial.peer.as_str(), reason);
-                by_reason.entry(key).or_default().push(&trial.scenario);
+                let key = (reason, trial.peer.as_str());
+                scenarios_of.entry(key).or_default().push(&trial.scenario);
             }
         }
-        if by_reason.is_empty() {
+        if scenarios_of.is_empty() {
             continue;
+        }
+        // What held for several in the same places is told once.
+        let mut peers_of: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
+        for ((reason, peer), scenarios) in scenarios_of {
+            peers_of.entry((reason, scenarios)).or_default().push(peer);
         }
         write!(
             page,
             "<h2>{title}</h2><div class=scroll><table><tr><th>peer"
         )?;
         write!(page, "<th class=text>why<th class=text>where</tr>")?;
-        for ((peer, reason), scenarios) in by_reason {
-            let (peer, reason) = (escape(peer), escape(reason));
+        for ((reason, scenarios), peers) in peers_of {
+            let (peers, reason) = (escape(&peers.join(", ")), escape(reason));
             let scenarios = escape(&scenarios.join(", "));
-            write!(page, "<tr><td>{peer}<td class=\"text wide\">{reason}")?;
+            write!(page, "<tr><td>{peers}<td class=\"text wide\">{reason}")?;
             write!(page, "<td class=\"text wide\">{scenarios}</tr>")?;
         }
         write!(page, "</table></div>")?;
