@@ -107,7 +107,8 @@ def finished(command, codes=(0,)):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in codes:
         why = re.search(r'"invalid_reasons": (\[[^]]*\])', output)
-        sys.exit(f"{' '.join(command)}: exit code {process.returncode} {why.group(1) if why else ''}")
+        why = why.group(1) if why else ""
+        sys.exit(f"{' '.join(command)}: exit code {process.returncode} {why}")
     return output, usage.ru_utime + usage.ru_stime
 
 
@@ -145,7 +146,7 @@ def check_stop(options):
 
 def check_delay(options):
     for delay_us in (1_000, 5_000, 20_000):
-        # Delayed requests and others alternate by chance in one run, so that both see the same machine.
+        # Delayed requests and others alternate by chance in one run: both see the same machine.
         rate = int(600_000 / delay_us)
         differences = []
         for _ in range(5):
@@ -417,7 +418,8 @@ def main():
     asked = options.checks or list(CHECKS)
     missing = {tool for name in asked for tool in needed.get(name, []) if not shutil.which(tool)}
     if missing:
-        parser.error(f"not installed: {', '.join(sorted(missing))} (apt-get install wrk nghttp2-client)")
+        parser.error(f"not installed: {', '.join(sorted(missing))}; "
+                     "apt-get install wrk nghttp2-client")
     if not {SERVER_CPU, CLIENT_CPU} <= os.sched_getaffinity(0):
         parser.error(f"needs CPUs {SERVER_CPU} and {CLIENT_CPU}")
     return report(options, asked)
