@@ -14,6 +14,9 @@ use sha2::{Digest as _, Sha256};
 use crate::expect::{BodyContent, Expectation, Mismatch, MismatchKind};
 use crate::learned::{CacheOutcome, HeadFacts, LearnedHeads, VolatileFields};
 
+/// Field lines of an answer.
+const HEADER_LINES_MAX: usize = 200;
+
 /// Bytes of a wrong answer kept for the sample that is printed.
 const SAMPLE_BYTES_MAX: usize = 16 * 1024;
 
@@ -255,7 +258,11 @@ impl AnswerReader {
             self.head.reset();
             return Ok(HeadStep::Final(facts, None));
         }
-        let limits = HeadLimits::default();
+        // A hundred header operations are a thing that is measured.
+        let limits = HeadLimits {
+            header_lines_max: HEADER_LINES_MAX,
+            ..HeadLimits::default()
+        };
         match self.head.parse(received, &limits) {
             Ok(Parsed::Complete) => {}
             Ok(Parsed::Partial) => return Ok(HeadStep::Partial),
