@@ -19,7 +19,7 @@ pub(super) const HEAD_END: &str = "</title><style>
 --h0:#8a3a24;--h1:#5c3023;--h2:#2a2e35;--h3:#1b3657;--h4:#1f4a7d;--h5:#2561a8}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-main{max-width:70rem;margin:0 auto;padding:1rem}h1{font-size:1.35rem;overflow-wrap:anywhere}
+main{max-width:74rem;margin:0 auto;padding:1rem}h1{font-size:1.35rem;overflow-wrap:anywhere}
 h2{font-size:1.1rem;margin:2rem 0 .5rem}h3{font-size:.95rem;margin:1rem 0 .3rem}
 p{margin:.5rem 0;overflow-wrap:anywhere}a{color:var(--s0)}code{overflow-wrap:anywhere}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,31rem),1fr));gap:.4rem 1.4rem}
@@ -36,7 +36,7 @@ td:first-child,th:first-child{text-align:left}
 td:first-child{white-space:normal;overflow-wrap:break-word;min-width:8rem;max-width:24rem}td.text,th.text{text-align:left;white-space:normal}
 td.wide{min-width:14rem}
 td.text code{white-space:normal}th{font-weight:600}
-.heat td{border:1px solid var(--paper);text-align:center;font-variant-numeric:tabular-nums}
+.heat td,.heat th{padding:.25rem .3rem}.heat td{border:1px solid var(--paper);text-align:center;font-variant-numeric:tabular-nums}
 .heat th{text-align:center}.heat td:first-child,.heat th:first-child,.heat th[colspan]{text-align:left}.heat small{display:block;font-size:.72rem;color:var(--ink);opacity:.8}
 .heat td:first-child,.heat th:first-child{position:sticky;left:0;background:var(--paper)}
 .h0{background:var(--h0)}.h1{background:var(--h1)}.h2{background:var(--h2)}.h3{background:var(--h3)}
