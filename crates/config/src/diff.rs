@@ -4,7 +4,8 @@
 //! live CORS policies are compared: origins exactly (`rules::PatternSpace`), then per method, request
 //! header and content type, then what goes out with a grant (credentials, exposed headers and so on). A
 //! witness is an origin for which the two really decide differently. Where the upstream decides on one
-//! side and the node on the other, nothing can be proved, and it counts as widened. Pure.
+//! side and the node on the other, nothing can be proved, and it counts as widened; so does what star
+//! patterns of dialect `s3` leave open when the exact search is given up. Pure.
 
 mod pairs;
 mod policies;

@@ -139,6 +139,47 @@ fn several_policies() {
     assert!(back.widened == 0 && back.narrowed > 0, "{back:?}");
 }
 
+/// Origins that only two crossing star patterns share: no sample of either pattern alone is one.
+#[test]
+fn crossing_stars_are_no_matter_of_samples() {
+    let policy = |origins: &str, rest: &str| {
+        format!("[[site.cors]]\ndialect = \"s3\"\norigins = [\"{origins}\"]\n{rest}\n")
+    };
+    let (apps, tests) = ("https://app-*", "https://*-eu.test");
+    let old = policy(apps, "") + &policy(tests, "");
+    // Who is both is decided by the first: only from the second's others do credentials change.
+    let sends = policy(apps, "") + &policy(tests, "credentials = true");
+    let found = compare(&old, &sends);
+    let change = &found.routes[0].changes[0];
+    assert_eq!(
+        (change.facet, change.direction),
+        ("credentials", Direction::Widened)
+    );
+    let witness = change.witness.as_deref().expect("an example");
+    assert!(
+        !witness.starts_with("https://app-") && witness.ends_with("-eu.test"),
+        "{witness}"
+    );
+    // The other order gives those of both to the second policy's settings.
+    let turned = policy(tests, "expose = [\"ETag\"]") + &policy(apps, "");
+    let found = compare(&policy(apps, ""), &turned);
+    let change = found.routes[0]
+        .changes
+        .iter()
+        .find(|change| change.facet == "expose");
+    let witness = change
+        .and_then(|change| change.witness.as_deref())
+        .expect("an example");
+    assert!(
+        witness.starts_with("https://app-") && witness.ends_with("-eu.test"),
+        "{witness}"
+    );
+    // A policy that nobody reaches changes nothing.
+    let hidden = policy("https://*", "") + &policy(tests, "");
+    let more = policy("https://*", "") + &policy(tests, "credentials = true");
+    check_diff(&hidden, &more, &[]);
+}
+
 fn policy_text() -> impl Strategy<Value = String> {
     let origins = vec![
         "https://a.test",
@@ -155,13 +196,33 @@ fn policy_text() -> impl Strategy<Value = String> {
         subsequence(origins, 1..4),
         subsequence(vec!["GET", "PUT", "DELETE", "*"], 1..3),
         subsequence(vec!["x-a", "x-b", "authorization", "*"], 0..3),
+        subsequence(vec!["ETag", "X-Id"], 0..3),
+        select(vec![
+            "",
+            "max_age = \"60s\"\n",
+            "timing = true\n",
+            "private_network = true\n",
+        ]),
     );
-    lists.prop_map(|(origins, methods, headers)| {
+    lists.prop_map(|(origins, methods, headers, expose, rest)| {
         format!(
             "[[site.cors]]\norigins = {origins:?}\nmethods = {methods:?}\n\
-             request_headers = {headers:?}\n"
+             request_headers = {headers:?}\nexpose = {expose:?}\n{rest}"
         )
     })
+}
+
+/// The lines of an actual answer that a facet stands for.
+fn sent(policies: &CorsPolicies, origin: &str, method: &str) -> [bool; 3] {
+    let origin = RequestOrigin::One(origin.as_bytes());
+    let mut out = Vec::new();
+    policies
+        .decide_actual(origin, method.as_bytes(), None)
+        .write(&mut out, origin);
+    let text = String::from_utf8(out)
+        .expect("field lines")
+        .to_ascii_lowercase();
+    ["etag", "x-id", "timing-allow-origin"].map(|word| text.contains(word))
 }
 
 fn grants(policies: &CorsPolicies, origin: &str, method: &str, headers: &str) -> (bool, bool) {
@@ -219,7 +280,30 @@ proptest! {
         if (was.0 && !is.0) || (was.1 && !is.1) {
             prop_assert!(found.narrowed > 0, "{origin} {method} {headers}\n{old}→\n{new}{found:?}");
         }
-        for change in found.routes.iter().flat_map(|route| &route.changes) {
+        let changes = || found.routes.iter().flat_map(|route| &route.changes);
+        let (before, after) = (sent(&old_cors, origin, method), sent(&new_cors, origin, method));
+        let told = |facet: &str, direction| {
+            changes().any(|change| change.facet == facet && change.direction == direction)
+        };
+        for (number, facet) in ["expose", "expose", "timing"].into_iter().enumerate() {
+            if was.0 && is.0 && before[number] != after[number] {
+                let direction = match after[number] {
+                    true => Direction::Widened,
+                    false => Direction::Narrowed,
+                };
+                prop_assert!(told(facet, direction), "{origin} {method}\n{old}→\n{new}{found:?}");
+            }
+        }
+        for change in changes().filter(|change| matches!(change.facet, "expose" | "timing")) {
+            let witness = change.witness.as_deref().expect("plain patterns are decided");
+            let differs = ["GET", "PUT", "DELETE", "PATCH"].into_iter().any(|method| {
+                grants(&old_cors, witness, method, "").0
+                    && grants(&new_cors, witness, method, "").0
+                    && sent(&old_cors, witness, method) != sent(&new_cors, witness, method)
+            });
+            prop_assert!(differs, "{witness} {change:?}\n{old}→\n{new}");
+        }
+        for change in changes() {
             let Some(witness) = change.witness.as_deref().filter(|_| change.facet == "origin") else {
                 continue;
             };

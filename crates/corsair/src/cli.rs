@@ -84,6 +84,11 @@ Examples:
   corsair diff live.toml next.toml
   corsair diff --format json live.toml next.toml | jq '.routes[].changes[]'
 
+Origins, methods, request headers, types and what goes out with a grant are compared exactly, also
+over several policies: the first that passes decides. Two limits. Where the upstream answers in one of
+the two, nothing is proved, and it counts as newly allowed. Where star patterns of dialect s3 cross so
+often that the search is given up, the difference is told without an example, and counts.
+
 Exit codes:
   0  nothing is newly allowed
   2  one of the two has errors, or wrong usage

@@ -8,12 +8,13 @@
 //! origins (Fetch §3.2) and `null`. For reports, never for requests.
 
 mod language;
+mod meeting;
 
 use crate::host_name::HOST_BYTES_MAX;
 use crate::origin_pattern::{OriginPattern, OriginRule, PortRule, SchemeRule};
 use crate::origin_set::OriginSet;
 use crate::web_origin::{WebOrigin, default_port};
-use language::{Language, Verdict};
+use language::{Language, STEPS_MAX, Verdict};
 use std::collections::{HashMap, HashSet};
 
 /// What [`PatternSpace::outside`] found.
@@ -228,7 +229,8 @@ impl PatternSpace {
     /// The exact search; each alternative is literals with a star between.
     fn search(&self, alternatives: &[&[&str]]) -> Outside {
         let language = Language::new(alternatives, &self.patterns);
-        match language.search(|text| !self.contains(text)) {
+        let mut steps = STEPS_MAX;
+        match language.search(|text| !self.contains(text), &mut steps) {
             Verdict::Empty => Outside::Nothing,
             Verdict::Word(word) => Outside::Witness(word),
             Verdict::GivenUp => Outside::Undecided,

@@ -4,7 +4,9 @@
 //! together (spec §3). So what a route allows for a fixed method, set of headers and type is the union of
 //! the origins of the policies that allow those, and two unions are compared exactly. Methods, headers and
 //! types fall into finitely many kinds: each one that is named, and one more for all others. What goes out
-//! with a grant is compared for origins that both sides grant, by the policy that decides on each side.
+//! with a grant is `policies/grants.rs`.
+
+mod grants;
 
 use std::collections::{HashMap, HashSet};
 
@@ -43,7 +45,7 @@ pub(super) fn compare(old: Option<&CorsPolicies>, new: Option<&CorsPolicies>) ->
     ] {
         facets(from, to, direction, &kinds, &mut changes);
     }
-    grants(&old, &new, &mut changes);
+    grants::compare(&old, &new, &kinds, &mut changes);
     changes
 }
 
@@ -338,12 +340,10 @@ impl Facets<'_, '_> {
     /// otherwise, or one at all when no origin is told yet. The inner `None` is undecided.
     fn find(&self, from: &[usize], to: &[usize]) -> Option<Option<String>> {
         let (from_space, to_space) = (self.from.space(from), self.to.space(to));
-        let both = to_space.patterns().iter().chain(self.from.all.patterns());
-        let told_before = both.filter_map(sample_of).find(|text| {
-            to_space.contains(text) && !from_space.contains(text) && self.from.all.contains(text)
-        });
-        if told_before.is_some() {
-            return Some(told_before);
+        match to_space.meeting(&self.from.all, &from_space) {
+            Outside::Nothing => {}
+            Outside::Witness(text) => return Some(Some(text)),
+            Outside::Undecided => return Some(None),
         }
         if self.has_origins {
             return None;
@@ -355,109 +355,4 @@ impl Facets<'_, '_> {
             Outside::Undecided => Some(None),
         })
     }
-}
-
-/// What goes out with a grant, for origins that both sides grant.
-fn grants(old: &Side<'_>, new: &Side<'_>, changes: &mut Vec<Change>) {
-    let mut told = HashSet::new();
-    let single = old.policies.len() == 1 && new.policies.len() == 1;
-    if single && differences(old.policies[0].0, new.policies[0].0).is_empty() {
-        return;
-    }
-    let spaces = |side: &Side<'_>| -> Vec<PatternSpace> {
-        let own = side.policies.iter().map(|(_, patterns)| patterns.clone());
-        own.map(PatternSpace::new).collect()
-    };
-    let (old_spaces, new_spaces) = (spaces(old), spaces(new));
-    let samples = new.patterns().into_iter().chain(old.patterns());
-    for text in samples.filter_map(|pattern| sample_of(&pattern)) {
-        for method in ["GET", "POST", "PUT"] {
-            let decides = |side: &Side<'_>, spaces: &[PatternSpace]| {
-                (0..spaces.len()).find(|&number| {
-                    side.policies[number].0.allows_method(method) && spaces[number].contains(&text)
-                })
-            };
-            let found = (decides(old, &old_spaces), decides(new, &new_spaces));
-            let (Some(old_number), Some(new_number)) = found else {
-                continue;
-            };
-            let (old_view, new_view) = (old.policies[old_number].0, new.policies[new_number].0);
-            for (direction, facet, detail) in differences(old_view, new_view) {
-                if told.insert((direction, facet, detail.clone())) {
-                    changes.push(Change {
-                        direction,
-                        facet,
-                        detail,
-                        witness: Some(text.clone()),
-                    });
-                }
-            }
-            if single {
-                return;
-            }
-        }
-    }
-}
-
-type Difference = (Direction, &'static str, String);
-
-/// What two policies send differently to an origin that both grant.
-fn differences(old: PolicyView<'_>, new: PolicyView<'_>) -> Vec<Difference> {
-    let mut found = Vec::new();
-    let flags: [(&'static str, bool, bool); 3] = [
-        ("credentials", old.credentials(), new.credentials()),
-        ("timing", old.timing(), new.timing()),
-        (
-            "private network",
-            old.private_network(),
-            new.private_network(),
-        ),
-    ];
-    for (facet, before, after) in flags {
-        match (before, after) {
-            (false, true) => found.push((Direction::Widened, facet, "now allowed".to_owned())),
-            (true, false) => found.push((Direction::Narrowed, facet, "not any more".to_owned())),
-            (false, false) | (true, true) => {}
-        }
-    }
-    let (before, after) = (old.exposed(), new.exposed());
-    let missing = |names: &[String], others: &[String]| -> Vec<String> {
-        let has_star = others.iter().any(|name| name == "*");
-        let mut names = names.to_vec();
-        names.retain(|name| !others.contains(name) && !has_star);
-        names
-    };
-    for (direction, names) in [
-        (Direction::Widened, missing(&after, &before)),
-        (Direction::Narrowed, missing(&before, &after)),
-    ] {
-        if !names.is_empty() {
-            found.push((direction, "expose", names.join(", ")));
-        }
-    }
-    if old.max_age_s() != new.max_age_s() {
-        let shown = |seconds: Option<u32>| {
-            seconds.map_or_else(|| "not sent".to_owned(), |own| format!("{own} s"))
-        };
-        let detail = format!("{} → {}", shown(old.max_age_s()), shown(new.max_age_s()));
-        found.push((Direction::Changed, "max_age", detail));
-    }
-    let (before, after) = (old.resource_policy(), new.resource_policy());
-    if before != after {
-        // Without the field any site may embed the response (Fetch §3.7).
-        let reach = |value: &Option<String>| match value.as_deref() {
-            Some("same-origin") => 0,
-            Some("same-site") => 1,
-            Some(_) | None => 2,
-        };
-        let direction = match reach(&after).cmp(&reach(&before)) {
-            std::cmp::Ordering::Greater => Direction::Widened,
-            std::cmp::Ordering::Less => Direction::Narrowed,
-            std::cmp::Ordering::Equal => Direction::Changed,
-        };
-        let shown = |value: Option<String>| value.unwrap_or_else(|| "not sent".to_owned());
-        let detail = format!("{} → {}", shown(before), shown(after));
-        found.push((direction, "resource_policy", detail));
-    }
-    found
 }

@@ -11,8 +11,8 @@ use crate::web_origin::WebOrigin;
 use core::cmp::Ordering;
 use std::collections::{BTreeSet, HashSet};
 
-/// Most steps of single places before the search is given up.
-const STEPS_MAX: usize = 20_000_000;
+/// Most steps of single places before a question of inclusion is given up.
+pub(super) const STEPS_MAX: usize = 20_000_000;
 
 /// The result of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -320,21 +320,45 @@ impl HostPart {
 /// A search prepared: what a word must match, and what it must not.
 pub(super) struct Language {
     wanted: Vec<Template>,
+    /// What it must match as well; anything when there is none.
+    also: Option<Vec<Template>>,
     unwanted: Vec<Template>,
     alphabet: Vec<u8>,
 }
 
 impl Language {
     pub(super) fn new(alternatives: &[&[&str]], patterns: &[OriginPattern]) -> Self {
-        let wanted: Vec<Template> = alternatives.iter().map(|parts| template(parts)).collect();
+        let wanted = alternatives.iter().map(|parts| template(parts)).collect();
+        Self::prepare(wanted, None, patterns)
+    }
+
+    /// Words of both patterns; `null` is none.
+    pub(super) fn of_both(
+        one: &OriginPattern,
+        other: &OriginPattern,
+        patterns: &[OriginPattern],
+    ) -> Self {
+        Self::prepare(templates_of(one), Some(templates_of(other)), patterns)
+    }
+
+    fn prepare(
+        wanted: Vec<Template>,
+        also: Option<Vec<Template>>,
+        patterns: &[OriginPattern],
+    ) -> Self {
+        let meets =
+            |own: &Template, others: &[Template]| others.iter().any(|other| may_meet(own, other));
         let unwanted: Vec<Template> = patterns
             .iter()
             .flat_map(templates_of)
-            .filter(|own| wanted.iter().any(|wanted| may_meet(own, wanted)))
+            .filter(|own| meets(own, &wanted))
+            .filter(|own| also.as_ref().is_none_or(|also| meets(own, also)))
             .collect();
-        let alphabet = alphabet(wanted.iter().chain(&unwanted));
+        let all = wanted.iter().chain(also.iter().flatten());
+        let alphabet = alphabet(all.chain(&unwanted));
         Self {
             wanted,
+            also,
             unwanted,
             alphabet,
         }
@@ -363,34 +387,51 @@ impl Language {
         }
     }
 
-    /// Searches; `is_outside` verifies a word with the production matcher.
-    pub(super) fn search(&self, is_outside: impl Fn(&str) -> bool) -> Verdict {
+    /// Searches; `is_outside` verifies a word with the production matcher. `steps_left` is counted down,
+    /// and at none the search is given up.
+    pub(super) fn search(
+        &self,
+        is_outside: impl Fn(&str) -> bool,
+        steps_left: &mut usize,
+    ) -> Verdict {
         let mut nodes: Vec<(Option<usize>, u8)> = vec![(None, 0)];
-        let first = (Grammar::start(), start(&self.wanted), start(&self.unwanted));
+        let also = self.also.as_deref().unwrap_or_default();
+        let first = (
+            Grammar::start(),
+            start(&self.wanted),
+            start(also),
+            start(&self.unwanted),
+        );
         let mut seen = HashSet::from([first.clone()]);
         let mut wave = vec![(0, first)];
         let mut is_cut = false;
-        let mut steps = 0;
         while !wave.is_empty() {
             let mut next_wave = Vec::new();
-            for (node, (grammar, wanted, unwanted)) in wave {
+            for (node, (grammar, wanted, besides, unwanted)) in wave {
                 for &byte in &self.alphabet {
                     let Some(grammar) = grammar.advance(byte) else {
                         continue;
                     };
-                    steps += wanted.len() + unwanted.len();
-                    if steps > STEPS_MAX {
+                    let steps = wanted.len() + besides.len() + unwanted.len();
+                    let Some(left) = steps_left.checked_sub(steps) else {
                         return Verdict::GivenUp;
-                    }
+                    };
+                    *steps_left = left;
                     let wanted = advance(&self.wanted, &wanted, byte);
+                    let besides = advance(also, &besides, byte);
                     let unwanted = advance(&self.unwanted, &unwanted, byte);
-                    if !self.may_end(&grammar, &wanted) || accepts_all(&self.unwanted, &unwanted) {
+                    let is_over = self.also.is_some() && besides.is_empty();
+                    if is_over
+                        || !self.may_end(&grammar, &wanted)
+                        || accepts_all(&self.unwanted, &unwanted)
+                    {
                         continue;
                     }
                     let found = grammar.ends()
                         && accepts(&self.wanted, &wanted)
+                        && (self.also.is_none() || accepts(also, &besides))
                         && !accepts(&self.unwanted, &unwanted);
-                    let state = (grammar, wanted, unwanted);
+                    let state = (grammar, wanted, besides, unwanted);
                     if !found && !seen.insert(state.clone()) {
                         continue;
                     }

@@ -132,6 +132,100 @@ fn a_union_of_stars_is_exact() {
     check(&format!("{ends}https://a"), "https://ab*", true);
 }
 
+/// Whether two sets have a value in common that a third has not.
+fn check_meeting(one: &str, other: &str, without: &str, meets: bool) {
+    let names = format!("{one} and {other} without {without}");
+    let (one, other, without) = (space(one), space(other), space(without));
+    for (a, b) in [(&one, &other), (&other, &one)] {
+        match a.meeting(b, &without) {
+            Outside::Nothing => assert!(!meets, "{names}: nothing"),
+            Outside::Witness(text) => {
+                assert!(meets, "{names}: {text}");
+                assert!(a.contains(&text) && b.contains(&text), "{text}");
+                assert!(!without.contains(&text), "{text}");
+            }
+            Outside::Undecided => panic!("{names}: not decided"),
+        }
+    }
+}
+
+#[test]
+fn sets_that_meet() {
+    let rows = [
+        ("https://a.test", "https://a.test", "", true),
+        ("https://a.test", "https://b.test", "", false),
+        ("https://a.test", "http://a.test", "", false),
+        ("https://a.test:*", "https://a.test:8443", "", true),
+        (
+            "https://a.test:*",
+            "https://a.test:8443",
+            "https://a.test:8443",
+            false,
+        ),
+        ("*://a.test", "http://a.test:*", "", true),
+        ("*://a.test", "http://a.test:*", "http://a.test", false),
+        ("*://a.test:443", "https://a.test", "", true),
+        ("*://a.test:443", "http://a.test", "", false),
+        ("https://*.test", "https://a.b.test", "", true),
+        ("https://*.test", "https://*.b.test", "", true),
+        (
+            "https://*.test",
+            "https://*.b.test",
+            "https://*.b.test",
+            false,
+        ),
+        (
+            "https://*.test",
+            "https://*.b.test",
+            "https://a.b.test",
+            true,
+        ),
+        ("https://*.test", "https://test", "", false),
+        ("*", "null", "", true),
+        ("*", "null", "null", false),
+        ("*", "*", "https://*", true),
+        ("null", "https://*.test", "", false),
+        ("https://app-*", "https://*.test", "", true),
+        (
+            "https://app-*",
+            "https://*.test",
+            "https://app-*.test",
+            true,
+        ),
+        ("https://app-*", "https://web-*", "", false),
+        (
+            "https://app-*",
+            "https://*.test",
+            "https://app*.test",
+            false,
+        ),
+        ("https://app-*a", "https://*-b.test", "", false),
+        (
+            "https://*a.test",
+            "https://a*.test",
+            "https://a*a.test https://aa.test",
+            false,
+        ),
+        ("https://ab*.test", "https://*ba.test", "", true),
+        ("http://localhost:*", "http://*:8080", "", true),
+        (
+            "http://localhost:*",
+            "http://*:8080",
+            "http://localhost:8080",
+            false,
+        ),
+        (
+            "https://x.test https://*.a.test",
+            "https://y.test *://b.a.test",
+            "",
+            true,
+        ),
+    ];
+    for (one, other, without, meets) in rows {
+        check_meeting(one, other, without, meets);
+    }
+}
+
 fn pattern_text() -> impl Strategy<Value = String> {
     let scheme = select(vec!["https", "http", "*", "app"]);
     let host = select(vec![
@@ -180,6 +274,29 @@ fn samples() -> Vec<String> {
         }
     }
     all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// The same against samples, whichever patterns meet.
+    #[test]
+    fn meeting_agrees_with_samples(
+        one in proptest::collection::vec(pattern_text(), 0..4),
+        other in proptest::collection::vec(pattern_text(), 0..4),
+        without in proptest::collection::vec(pattern_text(), 0..4),
+    ) {
+        let [a, b, not] = [&one, &other, &without].map(|texts| space(&texts.join(" ")));
+        let is_met = |text: &str| a.contains(text) && b.contains(text) && !not.contains(text);
+        match a.meeting(&b, &not) {
+            Outside::Nothing => {
+                let missed = samples().into_iter().find(|text| is_met(text));
+                prop_assert_eq!(missed, None, "{:?} {:?} without {:?}", one, other, without);
+            }
+            Outside::Witness(text) => prop_assert!(is_met(&text), "{text}"),
+            Outside::Undecided => {}
+        }
+    }
 }
 
 proptest! {
