@@ -75,30 +75,8 @@ const fn class_table() -> [u8; 256] {
     table
 }
 
-/// Whether `text[start..end]` is one or more non-empty labels joined by dots: what a `*.` may
-/// cover. The bytes before `start` are only read to fill a word; they do not count.
-#[inline]
-pub(crate) fn are_labels(text: &[u8], start: usize, end: usize) -> bool {
-    let Some(covered) = text.get(start..end) else {
-        return false;
-    };
-    // One short label is what nearly every wildcard covers: eight bytes at once, without a branch
-    // on any of them, since a mispredicted exit costs more than the rest.
-    if let Some(before) = 8usize.checked_sub(covered.len())
-        && before < 8
-        && let Some(bytes) = text[..end].last_chunk()
-    {
-        // What stands before the label is shifted out; the zeros that come in are no label's.
-        let word = u64::from_le_bytes(*bytes) >> (8 * before);
-        if label_bytes(word) == HIGH_BITS >> (8 * before) {
-            return true;
-        }
-    }
-    are_many_labels(covered)
-}
-
-/// The same byte by byte.
-fn are_many_labels(text: &[u8]) -> bool {
+/// Whether `text` is one or more non-empty labels joined by dots.
+pub(crate) fn are_labels(text: &[u8]) -> bool {
     let mut fault = 0u8;
     let mut previous = DOT;
     for &byte in text {
@@ -112,27 +90,6 @@ fn are_many_labels(text: &[u8]) -> bool {
             || text
                 .split(|&b| b == b'.')
                 .all(|label| label.len() <= LABEL_BYTES_MAX))
-}
-
-const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
-
-/// The high bit of each byte that is from `low` to `high`, both ASCII; other bits are zero.
-#[inline]
-const fn bytes_between(word: u64, low: u8, high: u8) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    // Without their high bits no sum leaves its byte.
-    let seven = word & !HIGH_BITS;
-    let from_low = seven + ONES * (0x80 - low as u64);
-    let over_high = seven + ONES * (0x7f - high as u64);
-    from_low & !over_high & !word & HIGH_BITS
-}
-
-/// The high bit of each byte that is a letter, digit or `-`; `_` is left to the long way.
-#[inline]
-const fn label_bytes(word: u64) -> u64 {
-    bytes_between(word, b'a', b'z')
-        | bytes_between(word, b'0', b'9')
-        | bytes_between(word, b'-', b'-')
 }
 
 /// Checks that `host` is exactly the text a browser would serialize for it.
@@ -404,63 +361,6 @@ mod tests {
         ];
         for (host, expected) in rows {
             assert_eq!(check_host(host.as_bytes()), *expected, "{host}");
-        }
-    }
-
-    /// Before, behind and between other bytes, so that the word's other bytes are met too.
-    fn check_labels(text: &[u8], expected: bool) {
-        for before in ["", "https://", "a.", "..", "\u{e9}/"] {
-            for behind in ["", ".example.com"] {
-                let whole = [before.as_bytes(), text, behind.as_bytes()].concat();
-                let end = before.len() + text.len();
-                let shown = String::from_utf8_lossy(&whole).into_owned();
-                assert_eq!(are_labels(&whole, before.len(), end), expected, "{shown}");
-            }
-        }
-    }
-
-    #[test]
-    fn labels_under_a_wildcard() {
-        let label = "a".repeat(63);
-        for good in ["a", "a.b", "-", "a-b_c.0", &format!("{label}.{label}")] {
-            check_labels(good.as_bytes(), true);
-        }
-        let long = format!("{label}a");
-        for bad in [
-            "", ".", ".a", "a.", "a..b", "A", "a/b", "a@b", "a b", "\u{e9}", &long,
-        ] {
-            check_labels(bad.as_bytes(), false);
-        }
-        assert!(!are_labels(b"ab", 2, 1) && !are_labels(b"ab", 0, 3));
-    }
-
-    #[test]
-    fn labels_of_every_length_with_every_byte_at_every_place() {
-        for len in 1..=18 {
-            for at in 0..len {
-                for byte in 0..=255u8 {
-                    let mut text = vec![b'x'; len];
-                    text[at] = byte;
-                    let plain = byte.is_ascii_lowercase() || byte.is_ascii_digit();
-                    let inner_dot = byte == b'.' && at > 0 && at + 1 < len;
-                    let expected = plain || inner_dot || matches!(byte, b'-' | b'_');
-                    assert_eq!(
-                        are_labels(&text, 0, len),
-                        expected,
-                        "{byte} at {at} of {len}"
-                    );
-                    assert_eq!(are_many_labels(&text), expected, "{byte} at {at} of {len}");
-                }
-            }
-            for dots in 0..1usize << len.min(10) {
-                let byte = |at| if dots >> at & 1 == 1 { b'.' } else { b'a' };
-                let text: Vec<u8> = (0..len).map(byte).collect();
-                assert_eq!(
-                    are_labels(&text, 0, len),
-                    are_many_labels(&text),
-                    "{text:?}"
-                );
-            }
         }
     }
 

@@ -1,9 +1,10 @@
 //! One hash table for whole hosts and host suffixes, looked up in a walk from the right.
 //!
-//! A lookup probes only where a bitmap of lengths says that a rule has a key of that length: once
-//! at the full length, and where the host has a dot before so many bytes. A probe hashes the key's
-//! bytes in words of eight and confirms by comparing the text, so a hash collision can never grant
-//! anything. Nothing is hashed when no length fits.
+//! A lookup probes only where a set of lengths says that a rule has a key of that length: once at
+//! the full length, and where the host has a dot before so many bytes. A probe cuts the key out of
+//! the host's last 32 bytes, hashes these four words without a loop and confirms by comparing the
+//! text, so a hash collision can never grant anything; only longer keys are walked block by block.
+//! Nothing is hashed when no length fits.
 //!
 //! The table is an index of two 8-byte entries a key, and the records of each bucket packed behind
 //! each other with their texts inside, in whole units of eight bytes. A miss mostly ends at the
@@ -13,8 +14,14 @@
 //! one is drawn from all keys together. Lookups never allocate; their time depends on the host
 //! alone but for cache misses: at most one probe for each of its dots.
 
+use crate::host_hash::{HashKey, Seed};
 use crate::host_name::HOST_BYTES_MAX;
+use crate::host_tail::{
+    BLOCK_BYTES, BLOCK_WORDS, Block, ByteFlags, HostTail, WORD_BYTES, word_of_few,
+};
 use core::mem::size_of;
+use core::num::NonZeroU64;
+use core::ops::Range;
 
 /// Two keep four of five keys first in their bucket; with one it is three of five.
 const BUCKETS_PER_KEY: usize = 2;
@@ -52,78 +59,142 @@ pub(crate) struct Key<'a> {
     pub(crate) payload: Option<Payload>,
 }
 
-/// Where a bucket's records begin, and which of 32 values some key's hash has there.
+/// Where a bucket's newest record is, and which of 32 values some key's hash has there.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(align(8))]
 struct Bucket {
+    /// Of the first of the `HEAD_AT` units before the record's head.
     offset: u32,
     filter: u32,
 }
 
-/// A record is this head and the key's text. Little-endian in one word, from the low end:
-/// reference (31 bits), `LAST`, port (16), tag (7), `SUFFIX`, text length (8).
+/// A record is the key's text and this head. Little-endian in one word, from the low end:
+/// reference (31 bits), `OLDEST`, port (16), tag (7), `SUFFIX`, text length (8).
 #[derive(Debug, Clone, Copy)]
-struct RecordHead(u64);
+struct RecordHead(NonZeroU64);
 
-const LAST: u64 = 1 << 31;
-const SUFFIX: u64 = 1 << 55;
-/// What tells keys of one bucket apart before their texts are compared.
-const KIND_AND_LEN: u64 = SUFFIX | 0xff << 56;
+/// No other record of the bucket stands before this one.
+const OLDEST: u64 = 1 << 31;
+/// What tells keys of one bucket apart before their texts are compared begins here.
+const KIND_AND_LEN_SHIFT: u32 = 55;
 
 impl RecordHead {
     fn new(key: Key<'_>, payload: Payload) -> Self {
         debug_assert!(
-            u64::from(payload.reference) < LAST,
+            u64::from(payload.reference) < OLDEST,
             "references have 31 bits"
         );
-        Self(
-            u64::from(payload.reference)
-                | u64::from(payload.port) << 32
-                | u64::from(payload.tag & 0x7f) << 48
-                | kind_and_len(key.kind, key.text.len()),
-        )
+        let bits = u64::from(payload.reference)
+            | u64::from(payload.port) << 32
+            | u64::from(payload.tag & 0x7f) << 48
+            | kind_and_len(key.kind, key.text.len()) << KIND_AND_LEN_SHIFT;
+        Self(NonZeroU64::new(bits).expect("no key is empty"))
+    }
+
+    /// `None` for what no head is.
+    #[inline(always)]
+    fn read(unit: Unit) -> Option<Self> {
+        NonZeroU64::new(u64::from_le_bytes(unit)).map(Self)
+    }
+
+    #[inline(always)]
+    const fn bits(self) -> u64 {
+        self.0.get()
+    }
+
+    #[inline(always)]
+    fn payload(self) -> Payload {
+        Payload {
+            reference: (self.bits() & (OLDEST - 1)) as u32,
+            port: (self.bits() >> 32) as u16,
+            tag: (self.bits() >> 48) as u8 & 0x7f,
+        }
+    }
+
+    #[inline(always)]
+    fn kind_and_len(self) -> u64 {
+        self.bits() >> KIND_AND_LEN_SHIFT
     }
 
     #[inline]
-    fn payload(self) -> Payload {
-        Payload {
-            reference: (self.0 & (LAST - 1)) as u32,
-            port: (self.0 >> 32) as u16,
-            tag: (self.0 >> 48) as u8 & 0x7f,
+    fn kind(self) -> KeyKind {
+        if self.kind_and_len() & 1 == 0 {
+            KeyKind::Whole
+        } else {
+            KeyKind::Suffix
         }
     }
 
     #[inline]
     fn text_len(self) -> usize {
-        (self.0 >> 56) as usize
+        (self.bits() >> 56) as usize
+    }
+
+    /// Units of the record, the head included.
+    #[inline]
+    fn units(self) -> usize {
+        record_units(self.text_len())
     }
 }
 
-#[inline]
+#[inline(always)]
 const fn kind_and_len(kind: KeyKind, len: usize) -> u64 {
     let suffix = match kind {
         KeyKind::Whole => 0,
-        KeyKind::Suffix => SUFFIX,
+        KeyKind::Suffix => 1,
     };
-    suffix | (len as u64) << 56
+    (len as u64) << 1 | suffix
 }
 
 /// Eight bytes of a record: its head, or a piece of its text.
 type Unit = [u8; UNIT_BYTES];
-const UNIT_BYTES: usize = 8;
+const UNIT_BYTES: usize = WORD_BYTES;
+/// A head has at least a block of units before it.
+const HEAD_AT: usize = BLOCK_WORDS;
+
+/// Lengths of keys as places of bytes: flagged is the byte with so many bytes behind it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lengths([ByteFlags; LENGTHS_WORDS]);
+const LENGTHS_WORDS: usize = HOST_BYTES_MAX / WORD_BYTES + 1;
+
+impl Lengths {
+    fn insert(&mut self, len: usize) {
+        self.0[len / WORD_BYTES] |= Self::flag(len);
+    }
+
+    #[inline(always)]
+    fn contains(&self, len: usize) -> bool {
+        let word = self.0.get(len / WORD_BYTES);
+        word.is_some_and(|flags| flags & Self::flag(len) != 0)
+    }
+
+    #[inline(always)]
+    const fn flag(len: usize) -> ByteFlags {
+        (1 << 63) >> (8 * (len % WORD_BYTES))
+    }
+
+    /// Which words have a length.
+    fn words(&self) -> Range<usize> {
+        let first = self.0.iter().position(|&flags| flags != 0);
+        let last = self.0.iter().rposition(|&flags| flags != 0);
+        first.unwrap_or(0)..last.map_or(0, |word| word + 1)
+    }
+}
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostTable {
     buckets: Vec<Bucket>,
-    /// Each record is its head and its text, brought to whole units by zeros before the text.
+    /// Each record is its text, brought to whole units and at least a block by zeros before it, and
+    /// its head.
     records: Vec<Unit>,
     text_bytes: usize,
     hash_key: HashKey,
-    has_suffixes: bool,
-    /// Bit `n` of the 256: some suffix key has `n` bytes.
-    suffix_lengths: [u64; 4],
-    /// Bit `n`: some whole-host key has `n` bytes.
-    whole_lengths: [u64; 4],
+    /// Of suffix keys.
+    suffix_lengths: Lengths,
+    /// Which of their words have a length.
+    suffix_words: Range<usize>,
+    /// Of whole-host keys.
+    whole_lengths: Lengths,
 }
 
 impl HostTable {
@@ -136,9 +207,9 @@ impl HostTable {
                 KeyKind::Whole => &mut table.whole_lengths,
                 KeyKind::Suffix => &mut table.suffix_lengths,
             };
-            lengths[key.text.len() / 64] |= 1 << (key.text.len() % 64);
-            table.has_suffixes |= key.kind == KeyKind::Suffix;
+            lengths.insert(key.text.len());
         }
+        table.suffix_words = table.suffix_lengths.words();
         table.buckets = vec![Bucket::default(); BUCKETS_PER_KEY * keys.len()];
         let order = table.choose_hash_key(keys);
         table.place(keys, &order, &mut settle);
@@ -148,10 +219,13 @@ impl HostTable {
     /// Settles the hash's key; returns hashes and indexes of the keys in bucket order, equal keys
     /// beside each other.
     fn choose_hash_key(&mut self, keys: &[Key<'_>]) -> Vec<(u64, u32)> {
-        let seed = seed_of(keys);
+        let mut seed = Seed::of_count(keys.len());
+        for key in keys {
+            seed.add(key.kind, key.text);
+        }
         let mut attempt = 0u64;
         loop {
-            self.hash_key = HashKey::from_seed(seed.wrapping_add(attempt));
+            self.hash_key = seed.hash_key(attempt);
             let (order, longest_bucket) = self.order(keys);
             attempt += 1;
             if attempt == SEEDS_MAX || longest_bucket <= BUCKET_RECORDS_MAX {
@@ -164,7 +238,7 @@ impl HostTable {
     fn order(&self, keys: &[Key<'_>]) -> (Vec<(u64, u32)>, usize) {
         let hashes: Vec<u64> = keys
             .iter()
-            .map(|key| hash_of(self.hash_key, key.kind, key.text))
+            .map(|key| self.hash_key.hash(key.kind, key.text))
             .collect();
         // Sorted by counting: `ends[bucket]` begins as the bucket's first place.
         let mut ends = vec![0u32; self.buckets.len()];
@@ -209,7 +283,7 @@ impl HostTable {
         let units: usize = keys.iter().map(|key| record_units(key.text.len())).sum();
         let mut records: Vec<Unit> = Vec::with_capacity(units);
         let mut indexes = Vec::new();
-        let mut previous: Option<(usize, usize)> = None;
+        let mut previous = None;
         for group in order.chunk_by(|a, b| is_same_key(keys, *a, *b)) {
             let (hash, first) = group[0];
             let key = keys[first as usize];
@@ -221,26 +295,23 @@ impl HostTable {
                     settle(&indexes)
                 }
             };
-            let at = records.len();
-            let home = self.home(hash);
-            let bucket = &mut self.buckets[home];
-            bucket.filter |= filter_bit(hash);
-            match previous {
-                // The one before is no longer the last of its bucket.
-                Some((own, head)) if own == home => records[head][3] &= 0x7f,
-                Some(_) | None => {
-                    bucket.offset = u32::try_from(at).expect("fewer than 32 GiB of patterns");
-                }
-            }
-            let head = RecordHead::new(key, payload).0 | LAST;
-            records.push(head.to_le_bytes());
             let (rest, whole) = key.text.as_rchunks::<UNIT_BYTES>();
+            let padding = record_units(key.text.len()) - 1 - key.text.len().div_ceil(UNIT_BYTES);
+            records.extend_from_slice(&[Unit::default(); HEAD_AT][..padding]);
             if !rest.is_empty() {
                 records.push(word_of_few(rest).to_le_bytes());
             }
             records.extend_from_slice(whole);
             self.text_bytes += key.text.len();
-            previous = Some((home, at));
+            let home = self.home(hash);
+            let oldest = if previous == Some(home) { 0 } else { OLDEST };
+            previous = Some(home);
+            let bucket = &mut self.buckets[home];
+            bucket.filter |= filter_bit(hash);
+            bucket.offset =
+                u32::try_from(records.len() - HEAD_AT).expect("fewer than 32 GiB of patterns");
+            let head = RecordHead::new(key, payload).bits() | oldest;
+            records.push(head.to_le_bytes());
         }
         records.shrink_to_fit();
         self.records = records;
@@ -252,85 +323,118 @@ impl HostTable {
         ((u128::from(hash) * self.buckets.len() as u128) >> 64) as usize
     }
 
-    /// What is kept for the whole host: `text` from `start` on. The bytes before `start` are only
-    /// read to fill a word; they do not count.
-    #[inline]
-    pub(crate) fn find_whole(&self, text: &[u8], start: usize) -> Option<Payload> {
-        let len = text.len().checked_sub(start)?;
-        // The bitmap stops most misses before anything is hashed; it has no bit beyond 253.
-        let lengths = self.whole_lengths.get(len / 64)?;
-        if lengths & (1 << (len % 64)) == 0 {
+    /// What is kept for the whole host.
+    #[inline(always)]
+    pub(crate) fn find_whole(&self, host: &HostTail<'_>) -> Option<Payload> {
+        // The lengths stop most misses before anything is hashed.
+        if !self.whole_lengths.contains(host.len()) {
             return None;
         }
-        Some(self.find_key(text, len, KeyKind::Whole)?.payload())
+        let head = self.find_key(host, host.len(), KeyKind::Whole)?;
+        Some(head.payload())
     }
 
     /// Gives the suffix keys behind the host's dots to `accept` with their lengths, the longest
     /// first; returns the first that it takes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find_suffix<T>(
         &self,
-        text: &[u8],
-        start: usize,
+        host: &HostTail<'_>,
         mut accept: impl FnMut(usize, Payload) -> Option<T>,
     ) -> Option<T> {
-        let host_len = text.len().checked_sub(start)?;
-        if host_len > HOST_BYTES_MAX {
-            return None;
-        }
-        let mut behind = host_len & !63;
-        loop {
-            // A suffix and its dot are no longer than the host.
-            let lengths = self.suffix_lengths[behind / 64] & low_bits(host_len - behind);
-            let mut candidates = dots_at(text, behind, lengths);
+        let host_words = (host.len().wrapping_sub(1)) / WORD_BYTES + 1;
+        let mut word = self.suffix_words.end.min(host_words);
+        while word > self.suffix_words.start {
+            word -= 1;
+            let mut candidates = host.dots_in(word) & self.suffix_lengths.0[word];
             while candidates != 0 {
-                let place = candidates.ilog2() as usize;
-                candidates ^= 1 << place;
-                let len = behind + place;
-                if let Some(head) = self.find_suffix_key(text, len)
+                let from_left = candidates.trailing_zeros() as usize / 8;
+                let len = WORD_BYTES * (word + 1) - 1 - from_left;
+                candidates &= candidates - 1;
+                // What stands before the host is no dot of it.
+                if len < host.len()
+                    && let Some(head) = self.find_key(host, len, KeyKind::Suffix)
                     && let Some(taken) = accept(len, head.payload())
                 {
                     return Some(taken);
                 }
             }
-            behind = behind.checked_sub(64)?;
         }
+        None
     }
 
-    /// Not inlined: inside the walk over the candidates it would cost 50 instructions more, nearly
-    /// all of them for keeping values out of registers.
-    #[inline(never)]
-    fn find_suffix_key(&self, text: &[u8], len: usize) -> Option<RecordHead> {
-        self.find_key(text, len, KeyKind::Suffix)
-    }
-
-    /// The record of the last `len` bytes.
+    /// What is kept for the last `len` bytes.
     #[inline(always)]
-    fn find_key(&self, text: &[u8], len: usize, kind: KeyKind) -> Option<RecordHead> {
-        let (few, units) = text[text.len().checked_sub(len)?..].as_rchunks();
-        let partial = word_at(text, len - few.len()) & high_bytes(few.len());
-        let mut sum = Sum::new(self.hash_key);
-        for unit in units.iter().rev() {
-            sum.add(u64::from_le_bytes(*unit));
+    fn find_key(&self, host: &HostTail<'_>, len: usize, kind: KeyKind) -> Option<RecordHead> {
+        if len <= BLOCK_BYTES {
+            self.find_short(host, len, kind)
+        } else {
+            self.find_long(host.suffix(len)?, host.last_block(len), kind)
         }
-        let hash = finish(self.hash_key, sum.sum, partial, len, kind);
+    }
+
+    /// Of at most 32 bytes.
+    #[inline(always)]
+    fn find_short(&self, host: &HostTail<'_>, len: usize, kind: KeyKind) -> Option<RecordHead> {
+        let block = host.last_block(len);
+        self.find_record(
+            self.hash_key.of_block(kind, block),
+            kind,
+            len,
+            block,
+            |_| true,
+        )
+    }
+
+    /// Of more: `block` is its end.
+    #[inline(never)]
+    fn find_long(&self, text: &[u8], block: Block, kind: KeyKind) -> Option<RecordHead> {
+        let hash = self.hash_key.hash(kind, text);
+        self.find_record(hash, kind, text.len(), block, |head| {
+            self.text_before(head, text.len()) == Some(text)
+        })
+    }
+
+    /// The record of this hash, kind and length whose text ends with `block`.
+    #[inline(always)]
+    fn find_record(
+        &self,
+        hash: u64,
+        kind: KeyKind,
+        len: usize,
+        block: Block,
+        is_text: impl Fn(usize) -> bool,
+    ) -> Option<RecordHead> {
         let bucket = self.buckets.get(self.home(hash))?;
         if bucket.filter & filter_bit(hash) == 0 {
             return None;
         }
         let wanted = kind_and_len(kind, len);
-        let mut rest = self.records.get(bucket.offset as usize..)?;
+        let mut at = bucket.offset as usize;
         loop {
-            let (head, behind) = rest.split_first()?;
-            let head = RecordHead(u64::from_le_bytes(*head));
-            if head.0 & KIND_AND_LEN == wanted && is_text(behind, units, partial, few.len()) {
+            let units: &[Unit; HEAD_AT + 1] =
+                self.records.get(at..at + HEAD_AT + 1)?.first_chunk()?;
+            let head = RecordHead::read(units[HEAD_AT])?;
+            // One branch for all: nearly every record that is met is the wanted one.
+            let differs = (head.kind_and_len() ^ wanted)
+                | (block[0] ^ u64::from_le_bytes(units[3]))
+                | (block[1] ^ u64::from_le_bytes(units[2]))
+                | (block[2] ^ u64::from_le_bytes(units[1]))
+                | (block[3] ^ u64::from_le_bytes(units[0]));
+            if differs == 0 && is_text(at + HEAD_AT) {
                 return Some(head);
             }
-            if head.0 & LAST != 0 {
+            if head.bits() & OLDEST != 0 {
                 return None;
             }
-            rest = behind.get(head.text_len().div_ceil(UNIT_BYTES)..)?;
+            at = at.checked_sub(head.units())?;
         }
+    }
+
+    /// The `len` bytes of text before a head.
+    fn text_before(&self, head: usize, len: usize) -> Option<&[u8]> {
+        let units = self.records.get(..head)?.as_flattened();
+        units.get(units.len().checked_sub(len)?..)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -338,36 +442,26 @@ impl HostTable {
     }
 
     /// Whether any key is a suffix.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn has_suffixes(&self) -> bool {
-        self.has_suffixes
+        self.suffix_words.end != 0
     }
 
-    /// All keys in bucket order. Linear: for reports, never for requests.
+    /// All keys, those of a bucket beside each other. Linear: for reports, never for requests.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (Key<'_>, Payload)> {
-        let mut rest: &[Unit] = &self.records;
+        let mut end = self.records.len();
         core::iter::from_fn(move || {
-            let (head, behind) = rest.split_first()?;
-            let head = RecordHead(u64::from_le_bytes(*head));
-            let units = head.text_len().div_ceil(UNIT_BYTES);
-            let (padded, behind) = behind.split_at_checked(units)?;
-            rest = behind;
-            let padding = UNIT_BYTES * units - head.text_len();
-            let text = padded.as_flattened().get(padding..)?;
-            let kind = if head.0 & SUFFIX != 0 {
-                KeyKind::Suffix
-            } else {
-                KeyKind::Whole
-            };
+            let at = end.checked_sub(1)?;
+            let head = RecordHead::read(self.records[at])?;
+            end = end.checked_sub(head.units())?;
+            let text = self.text_before(at, head.text_len())?;
             let payload = head.payload();
-            Some((
-                Key {
-                    kind,
-                    text,
-                    payload: Some(payload),
-                },
-                payload,
-            ))
+            let key = Key {
+                kind: head.kind(),
+                text,
+                payload: Some(payload),
+            };
+            Some((key, payload))
         })
     }
 
@@ -382,30 +476,10 @@ impl HostTable {
     }
 }
 
-/// The hash's sum over whole words, from the right.
-struct Sum {
-    sum: u64,
-    key: HashKey,
-}
-
-impl Sum {
-    #[inline(always)]
-    fn new(key: HashKey) -> Self {
-        Self { sum: 0, key }
-    }
-
-    /// The products do not depend on each other, so that a core multiplies for several words at
-    /// once. The rotation tells places apart, and keeps the loop over a few words from being
-    /// vectorized, which without 64-bit vector products costs 60 instructions more than it saves.
-    #[inline(always)]
-    fn add(&mut self, word: u64) {
-        let product = fold(word ^ self.key.word, self.key.multiplier);
-        self.sum = self.sum.rotate_left(23).wrapping_add(product);
-    }
-}
-
+/// A text has at least a block, so that lookups compare blocks.
 const fn record_units(text_len: usize) -> usize {
-    1 + text_len.div_ceil(UNIT_BYTES)
+    let units = text_len.div_ceil(UNIT_BYTES);
+    1 + if units < HEAD_AT { HEAD_AT } else { units }
 }
 
 fn is_same_key(keys: &[Key<'_>], a: (u64, u32), b: (u64, u32)) -> bool {
@@ -413,155 +487,16 @@ fn is_same_key(keys: &[Key<'_>], a: (u64, u32), b: (u64, u32)) -> bool {
     a.0 == b.0 && a_key.kind == b_key.kind && a_key.text == b_key.text
 }
 
-/// Whether a record's units, `own` and more, hold `partial` of `few` bytes and then `units`.
-#[inline(always)]
-fn is_text(own: &[Unit], units: &[Unit], partial: u64, few: usize) -> bool {
-    let Some((first, _)) = own.split_first() else {
-        return false;
-    };
-    let partial_units = usize::from(few != 0);
-    // Without such bytes the first unit is compared below, and this is no difference.
-    let differs = (partial ^ u64::from_le_bytes(*first)) & high_bytes(few);
-    let Some(own) = own.get(partial_units..partial_units + units.len()) else {
-        return false;
-    };
-    differs == 0 && own.iter().zip(units).all(|(own, unit)| own == unit)
-}
-
-/// The eight bytes that have `behind` bytes behind them, the last of them highest; zeros before the
-/// text begins.
-#[inline(always)]
-fn word_at(text: &[u8], behind: usize) -> u64 {
-    let Some(end) = text.len().checked_sub(behind) else {
-        return 0;
-    };
-    match text[..end].last_chunk() {
-        Some(bytes) => u64::from_le_bytes(*bytes),
-        None => word_of_few(&text[..end]),
-    }
-}
-
-/// Fewer than eight bytes, the last of them highest.
-fn word_of_few(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0, |word, &byte| (word >> 8) | u64::from(byte) << 56)
-}
-
-#[inline(always)]
-const fn high_bytes(count: usize) -> u64 {
-    // `count` is below 8 at every call.
-    !(u64::MAX >> (8 * count))
-}
-
-#[inline(always)]
-const fn low_bits(count: usize) -> u64 {
-    if count < 64 {
-        (1 << count) - 1
-    } else {
-        u64::MAX
-    }
-}
-
-/// Bit `n` of `lengths` remains where a dot has `behind + n` bytes behind it.
-#[inline(always)]
-fn dots_at(text: &[u8], behind: usize, lengths: u64) -> u64 {
-    let mut found = 0;
-    let mut rest = lengths;
-    while rest != 0 {
-        // Only words in which some key may begin are read at all.
-        let shift = rest.trailing_zeros() & !7;
-        let word = word_at(text, behind + (shift / 8) as usize * UNIT_BYTES);
-        found |= u64::from(dots(word)) << shift;
-        rest &= !(0xff << shift);
-    }
-    found & lengths
-}
-
-/// Bit `i` says that byte `i` (from the high end, so from the right of the text) is a dot.
-#[inline]
-const fn dots(word: u64) -> u8 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let differs = word ^ 0x2e2e_2e2e_2e2e_2e2e;
-    // The exact zero-byte test: no borrow runs from one byte into the next.
-    let equal = !(((differs & LOW) + LOW) | differs | LOW);
-    // Gathers the eight flags; their products do not overlap, so nothing carries.
-    (((equal >> 7).wrapping_mul(0x8040_2010_0804_0201)) >> 56) as u8
-}
-
-/// What the hash depends on beside the text; nobody outside knows it.
-#[derive(Debug, Clone, Copy, Default)]
-struct HashKey {
-    /// Mixed into every word.
-    word: u64,
-    /// The words' multiplier.
-    multiplier: u64,
-    /// Of the last multiplication.
-    last: u64,
-}
-
-impl HashKey {
-    fn from_seed(seed: u64) -> Self {
-        let part = |number: u64| fold(seed ^ number.wrapping_mul(GOLDEN), ODD);
-        Self {
-            word: part(1),
-            multiplier: part(2) | 1,
-            last: part(3) | 1,
-        }
-    }
-}
-
-/// The fractional parts of the golden ratio and of pi: odd, with as many ones as zeros.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-const ODD: u64 = 0x243f_6a88_85a3_08d3;
-
-/// A seed that depends on every key: who supplies some of the patterns, and does not know all the
-/// others, cannot choose hosts that meet in one bucket.
-fn seed_of(keys: &[Key<'_>]) -> u64 {
-    let fixed = HashKey::from_seed(keys.len() as u64);
-    keys.iter().fold(ODD, |seed, key| {
-        fold(seed ^ GOLDEN, ODD).wrapping_add(hash_of(fixed, key.kind, key.text))
-    })
-}
-
-/// 64 x 64 -> 128 bit product, halves folded: every input bit reaches every output bit.
-#[inline]
-const fn fold(a: u64, b: u64) -> u64 {
-    let product = (a as u128) * (b as u128);
-    (product as u64) ^ ((product >> 64) as u64)
-}
-
-/// Ends the sum over the words of the last `len` bytes. `partial` holds at most seven bytes: its low
-/// byte is free for the length.
-#[inline(always)]
-const fn finish(key: HashKey, sum: u64, partial: u64, len: usize, kind: KeyKind) -> u64 {
-    let kind = match kind {
-        KeyKind::Whole => 0,
-        KeyKind::Suffix => ODD,
-    };
-    let last = fold(partial ^ len as u64 ^ key.word, key.last);
-    fold(sum.wrapping_add(last) ^ kind, key.last ^ GOLDEN)
-}
-
 /// One of 32, from the hash's low bits: the high ones chose the bucket.
-#[inline]
+#[inline(always)]
 const fn filter_bit(hash: u64) -> u32 {
     1 << (hash & 31)
-}
-
-/// The hash that a lookup reaches at this key's length.
-fn hash_of(key: HashKey, kind: KeyKind, text: &[u8]) -> u64 {
-    let mut sum = Sum::new(key);
-    let (rest, words) = text.as_rchunks::<UNIT_BYTES>();
-    for word in words.iter().rev() {
-        sum.add(u64::from_le_bytes(*word));
-    }
-    finish(key, sum.sum, word_of_few(rest), text.len(), kind)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host_tail::LEAD_BYTES;
 
     fn table<'a>(keys: &[(KeyKind, &'a str)]) -> HostTable {
         let keys: Vec<Key<'a>> = keys
@@ -582,27 +517,26 @@ mod tests {
     fn met(table: &HostTable, before: &str, host: &str) -> Vec<(KeyKind, usize)> {
         let text = format!("{before}{host}");
         let mut met = Vec::new();
-        if table.find_whole(text.as_bytes(), before.len()).is_some() {
+        let tail = match before.len() {
+            LEAD_BYTES.. => HostTail::of(text.as_bytes(), before.len()),
+            _ => HostTail::of_bare(host.as_bytes()),
+        };
+        let Some(tail) = tail else {
+            return met;
+        };
+        if table.find_whole(&tail).is_some() {
             met.push((KeyKind::Whole, host.len()));
         }
-        let none = table.find_suffix(text.as_bytes(), before.len(), |len, _| {
+        let none = table.find_suffix(&tail, |len, _| {
             met.push((KeyKind::Suffix, len));
             None::<()>
         });
         assert_eq!(none, None, "nothing was taken");
-        let taken = table.find_suffix(text.as_bytes(), before.len(), |len, _| Some(len));
+        let taken = table.find_suffix(&tail, |len, _| Some(len));
         let suffixes = met.iter().filter(|(kind, _)| *kind == KeyKind::Suffix);
         let longest = suffixes.map(|(_, len)| *len).next();
         assert_eq!(taken, longest, "the longest one is taken");
         met
-    }
-
-    #[test]
-    fn dot_flags() {
-        assert_eq!(dots(u64::from_le_bytes(*b"a.b.c..d")), 0b0101_0110);
-        assert_eq!(dots(u64::from_le_bytes(*b"........")), 0xff);
-        // 0x2f and 0xae are neighbours of the dot by one bit or one carry.
-        assert_eq!(dots(u64::from_le_bytes(*b"//\xae-.-/\xae")), 0b0000_1000);
     }
 
     #[test]
@@ -668,18 +602,18 @@ mod tests {
         let table = table(&keys);
         let mut crowds = vec![0usize; table.buckets.len()];
         for text in &texts {
-            crowds[table.home(hash_of(table.hash_key, KeyKind::Whole, text.as_bytes()))] += 1;
+            crowds[table.home(table.hash_key.hash(KeyKind::Whole, text.as_bytes()))] += 1;
         }
         assert!(crowds.iter().max() <= Some(&BUCKET_RECORDS_MAX));
         let beyond_text = table.heap_bytes() - table.text_bytes();
-        // Buckets, a record's head, and at most seven bytes to fill its last unit.
-        let beyond_each = BUCKETS_PER_KEY * size_of::<Bucket>() + 2 * UNIT_BYTES;
-        assert!(beyond_text < beyond_each * texts.len(), "{beyond_text}");
+        // Buckets, a record's head, and what fills a block beside texts of at least 20 bytes.
+        let beyond_each = BUCKETS_PER_KEY * size_of::<Bucket>() + UNIT_BYTES + BLOCK_BYTES - 20;
+        assert!(beyond_text <= beyond_each * texts.len(), "{beyond_text}");
     }
 
-    /// What a probe does when hash, kind and length are equal: every byte of the text decides.
+    /// What a probe does when the hash is equal: kind, length and every byte of the text decide.
     #[test]
-    fn texts_of_equal_hashes_are_told_apart() {
+    fn keys_of_equal_hashes_are_told_apart() {
         let name = "abcdefghijklmnopqrstuvwxyz0123456789-".repeat(7);
         for len in 1..=HOST_BYTES_MAX {
             let text = &name.as_bytes()[..len];
@@ -689,47 +623,27 @@ mod tests {
                 payload: Some(Payload::default()),
             };
             let table = HostTable::build(&[key], |_| Payload::default());
-            let own = &table.records[1..];
-            let holds = |asked: &[u8]| {
-                let (few, units) = asked.as_rchunks();
-                is_text(own, units, word_of_few(few), few.len())
+            let hash = table.hash_key.hash(KeyKind::Whole, text);
+            let holds = |kind, asked: &[u8]| {
+                let tail = HostTail::of_bare(asked).expect("a host");
+                let block = tail.last_block(asked.len());
+                let is_text = |head| table.text_before(head, asked.len()) == Some(asked);
+                let found = table.find_record(hash, kind, asked.len(), block, is_text);
+                found.is_some()
             };
-            assert!(holds(text), "{len}");
+            assert!(holds(KeyKind::Whole, text), "{len}");
+            assert!(!holds(KeyKind::Suffix, text), "{len}");
+            assert!(len == 1 || !holds(KeyKind::Whole, &text[1..]), "{len}");
             for at in 0..len {
                 for changed in [b'.', text[at] ^ 1, text[at] ^ 0x80, 0] {
                     let mut other = text.to_vec();
                     other[at] = changed;
-                    assert!(!holds(&other), "{len} bytes, {changed} at {at}");
+                    let shown = format!("{len} bytes, {changed} at {at}");
+                    assert!(!holds(KeyKind::Whole, &other), "{shown}");
                 }
             }
-            assert_eq!(own.len(), len.div_ceil(UNIT_BYTES), "no unit is left over");
-        }
-    }
-
-    /// Who knows one list's hash key cannot use it against a list with one more pattern.
-    #[test]
-    fn every_key_changes_the_hash_key() {
-        let seed = |texts: &[&str]| {
-            let keys: Vec<Key<'_>> = texts
-                .iter()
-                .map(|text| Key {
-                    kind: KeyKind::Whole,
-                    text: text.as_bytes(),
-                    payload: None,
-                })
-                .collect();
-            seed_of(&keys)
-        };
-        let seeds = [
-            seed(&[]),
-            seed(&["a"]),
-            seed(&["b"]),
-            seed(&["a", "b"]),
-            seed(&["b", "a"]),
-            seed(&["a", "b", "c"]),
-        ];
-        for (at, one) in seeds.iter().enumerate() {
-            assert!(!seeds[..at].contains(one), "{at}");
+            let units = record_units(len);
+            assert_eq!(table.records.len(), units, "no unit is left over");
         }
     }
 }

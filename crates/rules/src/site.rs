@@ -6,6 +6,7 @@
 
 use crate::host_name::{HOST_BYTES_MAX, HostChange, HostFault, HostKind, operator_host};
 use crate::host_table::{HostTable, Key, KeyKind, Payload};
+use crate::host_tail::{HostTail, LEAD_BYTES};
 use core::fmt;
 use std::collections::BTreeMap;
 
@@ -188,15 +189,18 @@ impl SiteTable {
         if self.table.is_empty() || host.len() > HOST_BYTES_MAX {
             return self.default;
         }
-        let mut lower = [0u8; HOST_BYTES_MAX];
-        let lower = &mut lower[..host.len()];
-        for (to, from) in lower.iter_mut().zip(host) {
+        // Room before the host, so that its words are loaded without shifting.
+        let mut text = [0u8; LEAD_BYTES + HOST_BYTES_MAX];
+        let text = &mut text[..LEAD_BYTES + host.len()];
+        for (to, from) in text[LEAD_BYTES..].iter_mut().zip(host) {
             *to = from.to_ascii_lowercase();
         }
-        let site = self.table.find_whole(lower, 0).or_else(|| {
-            self.table.find_suffix(lower, 0, |len, payload| {
-                // A leading dot leaves nothing under the wildcard.
-                (len + 1 < host.len()).then_some(payload)
+        let site = HostTail::of(text, LEAD_BYTES).and_then(|lower| {
+            self.table.find_whole(&lower).or_else(|| {
+                self.table.find_suffix(&lower, |len, payload| {
+                    // A leading dot leaves nothing under the wildcard.
+                    (len + 1 < host.len()).then_some(payload)
+                })
             })
         });
         site.map(|payload| payload.reference as usize)

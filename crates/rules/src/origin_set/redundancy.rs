@@ -9,6 +9,7 @@ use super::{
     TAG_SCHEME, first_of, push_records, record_key,
 };
 use crate::host_table::{Key, Payload};
+use crate::host_tail::HostTail;
 use crate::origin_pattern::OriginPattern;
 use std::collections::BTreeMap;
 
@@ -104,7 +105,8 @@ impl OriginSet {
             let same_host = self.covering_record(payload, record, SameKey::Yes);
             let covering = same_host.or_else(|| {
                 // Only suffixes shorter than the host: what stands behind its dots.
-                self.table.find_suffix(key.text, 0, |_, payload| {
+                let host = HostTail::of_bare(key.text)?;
+                self.table.find_suffix(&host, |_, payload| {
                     self.covering_record(payload, record, SameKey::No)
                 })
             });

@@ -378,6 +378,42 @@ proptest! {
 
 // Sizes ------------------------------------------------------------------------------------------
 
+/// Shorter than `https://`, and hosts that begin before a whole word of the value does.
+#[test]
+fn the_shortest_origins_are_found() {
+    let patterns = [
+        "ws://a:*",
+        "x://b",
+        "app://a",
+        "http://c",
+        "x://*.d",
+        "x://*.e.f",
+    ];
+    let texts = patterns.map(str::to_owned);
+    let (_, set) = compile(&texts, Dialect::Native);
+    let rows = [
+        ("ws://a", Some(0)),
+        ("ws://a:1", Some(0)),
+        ("x://b", Some(1)),
+        ("app://a", Some(2)),
+        ("http://c", Some(3)),
+        ("x://g.d", Some(4)),
+        ("x://g.h.i.j.d", Some(4)),
+        ("x://g_h.e.f", Some(5)),
+        ("x://d", None),
+        ("x://.d", None),
+        ("x://g..d", None),
+        ("x://G.d", None),
+        ("x://", None),
+        ("x:", None),
+        ("", None),
+    ];
+    for (value, expected) in rows {
+        assert_eq!(set.find(value.as_bytes()), expected, "{value}");
+        check_native(&texts, &set, value.as_bytes());
+    }
+}
+
 #[test]
 fn a_thousand_ports_on_one_host() {
     let texts: Vec<String> = (0..1000)
