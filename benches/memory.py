@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""What a running node keeps in memory: per idle connection, and while a large body streams through.
+"""What a running node keeps in memory: per idle connection, while a large body streams through, and
+while many readers take next to nothing.
 
     benches/memory.py idle [COUNT]      # default 10000 keep-alive connections, each after one request
     benches/memory.py stream [MIB]      # default 1024 MiB through one miss that is too large to store
+    benches/memory.py slow [COUNT]      # default 300 readers of 2 KiB/s, each on a miss of 4 MiB
 
 Starts target/release/corsair on loopback with one upstream of its own; ends it by process id.
 """
@@ -28,6 +30,8 @@ workers = 1
 listen = "127.0.0.1:0"
 [[listener]]
 address = "127.0.0.1:0"
+[cache]
+memory = "{memory}"
 [[upstream]]
 name = "one"
 servers = ["http://127.0.0.1:{upstream}"]
@@ -54,7 +58,10 @@ def serve_upstream():
             left = int(request.split(b" ")[1][1:])
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % left)
             while left:
-                left -= connection.send(block[:min(left, len(block))])
+                try:
+                    left -= connection.send(block[:min(left, len(block))])
+                except OSError:
+                    return
 
     def accept():
         while True:
@@ -65,9 +72,9 @@ def serve_upstream():
     return listener.getsockname()[1]
 
 
-def start(directory):
+def start(directory, memory):
     with open(os.path.join(directory, "corsair.toml"), "w") as file:
-        file.write(CONFIG.format(upstream=serve_upstream()))
+        file.write(CONFIG.format(upstream=serve_upstream(), memory=memory))
     process = subprocess.Popen([BINARY, "run", "-c", "corsair.toml"], cwd=directory,
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                stderr=subprocess.PIPE, text=True)
@@ -79,13 +86,16 @@ def start(directory):
     sys.exit("the node did not start")
 
 
-def resident_kib(process):
+def resident_kib(process, line="VmRSS"):
     text = open(f"/proc/{process.pid}/status").read()
-    return int(re.search(r"VmRSS:\s+(\d+)", text).group(1))
+    return int(re.search(line + r":\s+(\d+)", text).group(1))
 
 
-def fetch(port, path):
-    connection = socket.create_connection(("127.0.0.1", port))
+def fetch(port, path, receive_bytes=None):
+    connection = socket.socket()
+    if receive_bytes:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    connection.connect(("127.0.0.1", port))
     connection.sendall(b"GET /%d HTTP/1.1\r\nHost: a\r\nOrigin: https://a.example.com\r\n\r\n" % path)
     return connection
 
@@ -129,17 +139,39 @@ def stream(process, port, mebibytes):
     print(f"{mebibytes} MiB through a miss: {before} KiB before, {peak} KiB at most")
 
 
+def slow(process, port, count):
+    read_head(fetch(port, 100))
+    before = resident_kib(process)
+    # A body's size is its URL: no two are the same.
+    readers = [fetch(port, (4 << 20) + number, 16384) for number in range(count)]
+    for reader in readers:
+        reader.setblocking(False)
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        for reader in readers:
+            try:
+                reader.recv(2048)
+            except OSError:
+                pass
+        time.sleep(1)
+    peak = resident_kib(process, "VmHWM")
+    for reader in readers:
+        reader.close()
+    time.sleep(10)
+    print(f"{count} slow readers, a store of 64 MiB: {before} KiB before, {peak} KiB at most, "
+          f"{resident_kib(process)} KiB ten seconds after they left")
+
+
 def main():
     what = sys.argv[1] if len(sys.argv) > 1 else "idle"
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as directory:
-        process, port = start(directory)
+        # The store's size shows only in what slow readers may hold.
+        process, port = start(directory, "64MiB" if what == "slow" else "256MiB")
+        measure, count = {"idle": (idle, 10000), "stream": (stream, 1024), "slow": (slow, 300)}[what]
         try:
-            if what == "idle":
-                idle(process, port, int(sys.argv[2]) if len(sys.argv) > 2 else 10000)
-            else:
-                stream(process, port, int(sys.argv[2]) if len(sys.argv) > 2 else 1024)
+            measure(process, port, int(sys.argv[2]) if len(sys.argv) > 2 else count)
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
