@@ -112,6 +112,16 @@ fn write_setting(text: &mut String, artefact: &Artefact) -> std::fmt::Result {
     )
 }
 
+/// The first number with a dot in what a program says of itself: programs wrap it in all manner of
+/// words. Nothing when there is none.
+fn version_number(text: &str) -> &str {
+    let numbers = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+    let mut numbers = numbers.map(|number| number.trim_matches('.'));
+    numbers
+        .find(|number| number.contains('.'))
+        .unwrap_or_default()
+}
+
 /// Costs and ratios of hits under 1, 1,000 and 100,000 rules.
 fn write_headline(text: &mut String, view: &View<'_>) -> std::fmt::Result {
     let headline = view.headline();
@@ -144,7 +154,7 @@ fn write_headline(text: &mut String, view: &View<'_>) -> std::fmt::Result {
     writeln!(text)?;
     for peer in view.rivals() {
         let version = peer.version.as_deref().filter(|_| peer.role == Role::Peer);
-        let version = version.map_or(String::new(), |version| format!(" ({})", cell(version)));
+        let version = version.map_or(String::new(), |text| format!(" {}", version_number(text)));
         write!(text, "| {}{version} |", cell(peer_name(peer)))?;
         for (_, scenario) in &headline {
             let ratio = view.advantage(&scenario.name, &peer.id);
@@ -254,4 +264,27 @@ fn cell(text: &str) -> String {
         }
     }
     safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found() {
+        let check = |text: &str, expected: &str| assert_eq!(version_number(text), expected);
+        check("nginx version: nginx/1.22.1", "1.22.1");
+        check(
+            "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/",
+            "2.6.12",
+        );
+        check("varnishd (varnish-7.1.1 revision 7cee1c58)", "7.1.1");
+        check(
+            "envoy  version: 9e5580933739/1.40.0/Clean/RELEASE",
+            "1.40.0",
+        );
+        check("v2.11.7 h1:yj0Y4f", "2.11.7");
+        check("Squid Cache: Version 5.7", "5.7");
+        check("unknown.", "");
+    }
 }
