@@ -174,6 +174,17 @@ fn crossing_stars_are_no_matter_of_samples() {
         witness.starts_with("https://app-") && witness.ends_with("-eu.test"),
         "{witness}"
     );
+    // The deciding policy's resource policy; of those who are granted nothing, the first one's.
+    let same_site = policy(apps, "") + &policy(tests, "resource_policy = \"same-site\"");
+    let found = compare(&old, &same_site);
+    let [change] = &*found.routes[0].changes else {
+        panic!("{found:?}");
+    };
+    assert_eq!(
+        (change.facet, change.direction),
+        ("resource_policy", Direction::Narrowed)
+    );
+    assert!(change.witness.is_some(), "{change:?}");
     // A policy that nobody reaches changes nothing.
     let hidden = policy("https://*", "") + &policy(tests, "");
     let more = policy("https://*", "") + &policy(tests, "credentials = true");

@@ -389,7 +389,10 @@ fn validated_origins(setting: &Setting, draft: &mut Draft) -> Vec<Located> {
             Reading::Alike => {
                 tell_unescaped(text, &origin, draft);
                 if origin.text.contains('*') {
-                    tell_wildcard(is_mixed, &origin, draft);
+                    match is_mixed {
+                        true => tell_wildcard_in_list(&origin, draft),
+                        false => tell_wildcard_alone(&origin, draft),
+                    }
                 }
                 living.push(origin);
             }
@@ -437,24 +440,22 @@ fn tell_unescaped(text: &str, origin: &Located, draft: &mut Draft) {
     });
 }
 
-fn tell_wildcard(is_mixed: bool, origin: &Located, draft: &mut Draft) {
-    if is_mixed {
-        draft.tell(Finding {
-            weight: Weight::Difference,
-            line: origin.line,
-            construct: format!("`{}`", clip(&origin.text)),
-            message: "the CDN takes a wildcard only alone, and compares a list exactly".to_owned(),
-            request: format!(
-                "GET with `Origin: {}`",
-                clip(&sample(&origin.text, Dialect::Native))
-            ),
-            system: draft.system(),
-            theirs: "no CORS headers".to_owned(),
-            ours: "grants".to_owned(),
-            remedy: Some("remove the pattern if it was not meant to be allowed".to_owned()),
-        });
-        return;
-    }
+fn tell_wildcard_in_list(origin: &Located, draft: &mut Draft) {
+    let sample = sample(&origin.text, Dialect::Native);
+    draft.tell(Finding {
+        weight: Weight::Difference,
+        line: origin.line,
+        construct: format!("`{}`", clip(&origin.text)),
+        message: "the CDN takes a wildcard only alone, and compares a list exactly".to_owned(),
+        request: format!("GET with `Origin: {}`", clip(&sample)),
+        system: draft.system(),
+        theirs: "no CORS headers".to_owned(),
+        ours: "grants".to_owned(),
+        remedy: Some("remove the pattern if it was not meant to be allowed".to_owned()),
+    });
+}
+
+fn tell_wildcard_alone(origin: &Located, draft: &mut Draft) {
     let deep = sample(&origin.text, Dialect::Native).replacen("://", "://a.", 1);
     draft.tell(Finding {
         weight: Weight::Note,

@@ -4,8 +4,8 @@
 //! together for the origins of both that no earlier policy passing the same kind of request has
 //! (`PatternSpace::meeting`). An actual response is told apart by method and content type, a preflight by
 //! method and requested headers; the more headers are asked for, the fewer earlier policies pass, so one
-//! preflight with all that both allow stands for all. `Cross-Origin-Resource-Policy` goes by the first
-//! policy of the content type, whoever asks.
+//! preflight with all that both allow stands for all. `Cross-Origin-Resource-Policy` is the deciding
+//! policy's too, and for those who are granted nothing the first one's of the content type.
 
 use std::collections::{HashMap, HashSet};
 
@@ -51,7 +51,7 @@ pub(super) fn compare(old: &Side<'_>, new: &Side<'_>, kinds: &Kinds, changes: &m
             grants.compare((old_number, new_number), kinds, changes);
         }
     }
-    resource_policies(old, new, kinds, changes);
+    grants.resource_policies(kinds, changes);
 }
 
 /// Two policies and those before them that pass the same: what a question of meeting depends on.
@@ -177,7 +177,9 @@ fn credentials(old: PolicyView<'_>, new: PolicyView<'_>) -> Option<Difference> {
 /// What an actual response tells of.
 fn actual_differences(old: PolicyView<'_>, new: PolicyView<'_>) -> Vec<Difference> {
     let timing = flag("timing", old.timing(), new.timing());
-    let mut found: Vec<Difference> = credentials(old, new).into_iter().chain(timing).collect();
+    let embedding = resource_policy(Some(old), Some(new));
+    let flags = credentials(old, new).into_iter().chain(timing);
+    let mut found: Vec<Difference> = flags.chain(embedding).collect();
     let (before, after) = (old.exposed(), new.exposed());
     let missing = |names: &[String], others: &[String]| -> Vec<String> {
         let has_star = others.iter().any(|name| name == "*");
@@ -218,38 +220,52 @@ fn preflight_differences(old: PolicyView<'_>, new: PolicyView<'_>) -> Vec<Differ
     found
 }
 
-/// `Cross-Origin-Resource-Policy`, which does not depend on the origin.
-fn resource_policies(old: &Side<'_>, new: &Side<'_>, kinds: &Kinds, changes: &mut Vec<Change>) {
-    let mut told = HashSet::new();
-    for content_type in &kinds.types {
-        let governing = |side: &Side<'_>| {
-            let mut views = side.policies.iter().map(|(view, _)| *view);
-            let first = views.find(|view| view.covers(content_type));
-            first.and_then(PolicyView::resource_policy)
-        };
-        let (before, after) = (governing(old), governing(new));
-        if before == after {
-            continue;
-        }
-        // Without the field any site may embed the response (Fetch §3.7).
-        let reach = |value: &Option<String>| match value.as_deref() {
-            Some("same-origin") => 0,
-            Some("same-site") => 1,
-            Some(_) | None => 2,
-        };
-        let direction = match reach(&after).cmp(&reach(&before)) {
-            std::cmp::Ordering::Greater => Direction::Widened,
-            std::cmp::Ordering::Less => Direction::Narrowed,
-            std::cmp::Ordering::Equal => Direction::Changed,
-        };
-        let shown = |value: Option<String>| value.unwrap_or_else(|| "not sent".to_owned());
-        let difference = Difference {
-            direction,
-            facet: "resource_policy",
-            detail: format!("{} → {}", shown(before), shown(after)),
-        };
-        if told.insert(difference.clone()) {
-            changes.push(difference.change(None));
+impl<'p> Side<'p> {
+    /// The policy whose lines those get who are granted nothing.
+    fn governing(&self, content_type: &str) -> Option<PolicyView<'p>> {
+        let mut views = self.policies.iter().map(|(view, _)| *view);
+        views.find(|view| view.covers(content_type))
+    }
+}
+
+/// `Cross-Origin-Resource-Policy` of two policies.
+fn resource_policy(old: Option<PolicyView<'_>>, new: Option<PolicyView<'_>>) -> Option<Difference> {
+    let value = |view: Option<PolicyView<'_>>| view.and_then(PolicyView::resource_policy);
+    let (before, after) = (value(old), value(new));
+    if before == after {
+        return None;
+    }
+    // Without the field any site may embed the response (Fetch §3.7).
+    let reach = |value: &Option<String>| match value.as_deref() {
+        Some("same-origin") => 0,
+        Some("same-site") => 1,
+        Some(_) | None => 2,
+    };
+    let direction = match reach(&after).cmp(&reach(&before)) {
+        std::cmp::Ordering::Greater => Direction::Widened,
+        std::cmp::Ordering::Less => Direction::Narrowed,
+        std::cmp::Ordering::Equal => Direction::Changed,
+    };
+    let shown = |value: Option<String>| value.unwrap_or_else(|| "not sent".to_owned());
+    Some(Difference {
+        direction,
+        facet: "resource_policy",
+        detail: format!("{} → {}", shown(before), shown(after)),
+    })
+}
+
+impl Grants<'_, '_> {
+    /// What those get who are granted nothing: by the first policy of the content type.
+    fn resource_policies(&mut self, kinds: &Kinds, changes: &mut Vec<Change>) {
+        for content_type in &kinds.types {
+            let (old, new) = self.sides;
+            let governing = (old.governing(content_type), new.governing(content_type));
+            let Some(difference) = resource_policy(governing.0, governing.1) else {
+                continue;
+            };
+            if self.told.insert(difference.clone()) {
+                changes.push(difference.change(None));
+            }
         }
     }
 }
