@@ -327,21 +327,26 @@ impl Suite {
             artefact.knees.extend(knees);
             artefact.open_points.extend(points);
         }
-        for trial in &mut artefact.trials[first_trial..] {
-            if let Some(reason) = found.disqualified.get(&trial.peer) {
-                trial.outcome = TrialOutcome::Failed {
-                    reason: format!("while it was timed: {reason}"),
-                };
-            }
-            let peer = serving.iter().find(|peer| peer.peer == trial.peer);
-            trial.resident_bytes = peer.map(|peer| peer.process.resident_bytes());
-        }
+        conclude(&mut artefact.trials[first_trial..], &found, &serving);
         artefact
             .controls
             .push(found.control(&scenario.name, &serving));
         artefact.summaries.extend(summaries);
         artefact.measurements.extend(found.measurements);
         Ok(())
+    }
+}
+
+/// Writes into the trials of a scenario what timing it came to.
+fn conclude(trials: &mut [Trial], found: &rounds::Rounds, serving: &[Serving]) {
+    for trial in trials {
+        if let Some(reason) = found.disqualified.get(&trial.peer) {
+            trial.outcome = TrialOutcome::Failed {
+                reason: format!("while it was timed: {reason}"),
+            };
+        }
+        let peer = serving.iter().find(|peer| peer.peer == trial.peer);
+        trial.resident_bytes = peer.map(|peer| peer.process.resident_bytes());
     }
 }
 
