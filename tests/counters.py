@@ -28,7 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # per request: (depth, most system calls, most ring enters)
 SYSCALL_CEILINGS = [(1, 2.3, 2.3), (16, 0.16, 0.16)]
-INSTRUCTIONS_CEILING = 5600
+INSTRUCTIONS_CEILING = 4700
 
 CONFIG = """
 [node]

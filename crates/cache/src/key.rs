@@ -22,6 +22,14 @@ impl fmt::Debug for KeySecret {
 }
 
 impl KeySecret {
+    /// A secret for what only spreads keys within one process and compares them whole.
+    #[must_use]
+    pub fn spread_seed(&self) -> u64 {
+        let mut hasher = self.hasher();
+        hasher.write(b"spread");
+        hasher.finish()
+    }
+
     pub(crate) fn hasher(&self) -> SipHasher13 {
         SipHasher13::new_with_key(&self.0)
     }
@@ -52,8 +60,15 @@ pub fn write_key(
     path: &[u8],
     query: Option<&[u8]>,
 ) {
-    // Scheme, separators and a port need at most 14 bytes: one growth at most.
-    out.reserve(scheme.len() + host.len() + path.len() + query.map_or(0, <[u8]>::len) + 14);
+    write_key_authority(out, scheme, host, port);
+    write_key_target(out, path, query);
+}
+
+/// Appends the part of [`write_key`]'s text before the path, which is the same for every request that
+/// names the same host in the same way: a caller may keep it.
+pub fn write_key_authority(out: &mut Vec<u8>, scheme: &str, host: &[u8], port: Option<u16>) {
+    // Separators and a port need at most 9 bytes: one growth at most.
+    out.reserve(scheme.len() + host.len() + 9);
     out.extend_from_slice(scheme.as_bytes());
     out.extend_from_slice(b"://");
     let host_start = out.len();
@@ -63,6 +78,12 @@ pub fn write_key(
         out.push(b':');
         corsair_http1::decimal(out, u64::from(port));
     }
+}
+
+/// Appends the rest of [`write_key`]'s text: the path and the query.
+#[inline]
+pub fn write_key_target(out: &mut Vec<u8>, path: &[u8], query: Option<&[u8]>) {
+    out.reserve(path.len() + query.map_or(0, <[u8]>::len) + 1);
     out.extend_from_slice(path);
     if let Some(query) = query {
         out.push(b'?');

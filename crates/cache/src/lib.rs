@@ -41,7 +41,7 @@ pub use fill::{
     ReadStep, Reader, Retry, WakeWorkers, Window,
 };
 pub use freshness::Freshness;
-pub use key::{KeyHash, KeySecret, hash_key, write_key};
+pub use key::{KeyHash, KeySecret, hash_key, write_key, write_key_authority, write_key_target};
 pub use lookup::{Invalidation, Lookup, PassReason, decide_invalidation, decide_lookup};
 pub use policy::{CachePolicy, SetCookie};
 pub use range::{RangeDecision, decide_range, select_range};

@@ -216,12 +216,27 @@ impl HeadContext<'_> {
         cache_status: &CacheStatus<'_>,
         out: &mut Vec<u8>,
     ) -> CorsOutcome {
+        self.age_and_cache_status(age, cache_status, out);
+        self.cors_and_end(content_type, out)
+    }
+
+    /// Appends what differs from second to second: `Age` and `Cache-Status`.
+    pub fn age_and_cache_status(
+        &self,
+        age: Option<u64>,
+        cache_status: &CacheStatus<'_>,
+        out: &mut Vec<u8>,
+    ) {
         if let Some(age) = age {
             out.extend_from_slice(b"Age: ");
             decimal(out, age);
             out.extend_from_slice(b"\r\n");
         }
         write_cache_status_line(self.node_name, cache_status, out);
+    }
+
+    /// Appends what differs from client to client, and the end of the head; says what CORS decided.
+    pub fn cors_and_end(&self, content_type: Option<&[u8]>, out: &mut Vec<u8>) -> CorsOutcome {
         let origin = RequestOrigin::of(self.request);
         let answer = self
             .route

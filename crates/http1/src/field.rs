@@ -196,6 +196,26 @@ const fn slot(seed: u64, name: &[u8]) -> usize {
     (key.wrapping_mul(seed) >> (64 - SLOT_BITS)) as usize
 }
 
+/// Whether two names are the same bytes. Most names have 4 to 16, and words read from both ends compare
+/// those in a quarter of what the call of a general comparison takes.
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match one.len() {
+        4..8 => {
+            one.first_chunk::<4>() == other.first_chunk::<4>()
+                && one.last_chunk::<4>() == other.last_chunk::<4>()
+        }
+        8..=16 => {
+            one.first_chunk::<8>() == other.first_chunk::<8>()
+                && one.last_chunk::<8>() == other.last_chunk::<8>()
+        }
+        _ => one == other,
+    }
+}
+
 /// The slot table under `seed`, or `None` when two names fall into one slot.
 const fn slots_under(seed: u64) -> Option<[u8; SLOTS]> {
     let mut slots = [NO_FIELD; SLOTS];
@@ -245,7 +265,7 @@ impl KnownField {
         let index = SLOT_TABLE[slot(PERFECT.0, name)];
         let (field, spelling, _) = TABLE.get(usize::from(index))?;
         let spelling = spelling.as_bytes();
-        (name == spelling || name.eq_ignore_ascii_case(spelling)).then_some(*field)
+        (is_same(name, spelling) || name.eq_ignore_ascii_case(spelling)).then_some(*field)
     }
 
     /// The canonical spelling.

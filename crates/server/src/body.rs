@@ -184,14 +184,15 @@ impl<'a> Pace<'a> {
         }
     }
 
-    /// Begins a wait: arms the deadline.
-    pub(crate) fn begin(&mut self, late: Late) {
+    /// Begins a wait: arms the deadline. Says when that is, in milliseconds of the coarse clock.
+    pub(crate) fn begin(&mut self, late: Late) -> u64 {
         self.waiting_since_ms = self.clock.mono_ms();
         let allowed_ms = match self.rule {
             PaceRule::EachWait(milliseconds) => milliseconds,
             PaceRule::MinRate { silence_ms, .. } => self.deadline.credit_ms().get().min(silence_ms),
         };
         self.deadline.set(self.waiting_since_ms + allowed_ms, late);
+        self.waiting_since_ms
     }
 
     /// The peer has taken so many bytes of what is being sent.
@@ -207,11 +208,7 @@ impl<'a> Pace<'a> {
             silence_ms,
         } = self.rule
         {
-            let waited_ms = self
-                .clock
-                .read()
-                .mono_ms
-                .saturating_sub(self.waiting_since_ms);
+            let waited_ms = self.clock.mono_ms().saturating_sub(self.waiting_since_ms);
             let earned_ms = (bytes as u64 * 1000).checked_div(bytes_per_second);
             let credit = self.deadline.credit_ms();
             let left_ms = credit.get().saturating_sub(waited_ms);

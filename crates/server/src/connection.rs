@@ -3,9 +3,11 @@
 //! so answers keep their order.
 //!
 //! An idle connection holds no buffer. While it is busy its receive waits with the buffer in hand, which
-//! saves an operation a request; the wheel calls that receive off after a second of silence, and from
-//! then on the connection waits for readability alone.
+//! saves an operation a request; the wheel calls that receive off after a short silence, and from then on
+//! the connection waits for readability alone. Only while a worker has no more buffers than it keeps
+//! anyway, nothing is called off: it would set nothing free.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
@@ -40,14 +42,24 @@ pub(crate) struct Active {
     pub(crate) buffer: ReceiveBuffer,
     /// Taken only while it is being sent.
     pub(crate) batch: Option<Box<Batch>>,
+    /// How many of these the worker has, in use or idle.
+    alive: Rc<Cell<usize>>,
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.alive.set(self.alive.get() - 1);
+    }
 }
 
 impl Active {
-    /// New buffers.
-    pub(crate) fn new() -> Box<Self> {
+    /// New buffers, counted in `alive` while they exist.
+    pub(crate) fn new(alive: &Rc<Cell<usize>>) -> Box<Self> {
+        alive.set(alive.get() + 1);
         Box::new(Self {
             buffer: ReceiveBuffer::with_capacity(BUFFER_BYTES),
             batch: Some(Batch::new()),
+            alive: Rc::clone(alive),
         })
     }
 
@@ -102,6 +114,15 @@ enum SessionEnd {
     Idle,
     /// The connection is over.
     Closed,
+}
+
+/// How a receive waits.
+#[derive(Clone, Copy)]
+enum Holding {
+    /// With the buffer, to its end.
+    Buffer,
+    /// With the buffer until the wheel calls it off; that can be done costs 700 instructions.
+    UntilCalledOff,
 }
 
 /// What the buffered bytes led to.
@@ -241,7 +262,7 @@ impl Connection {
         let mut desk = self.worker.desk.borrow_mut();
         let Desk { head, scratch } = &mut *desk;
         loop {
-            let Active { buffer, batch } = active;
+            let Active { buffer, batch, .. } = active;
             let batch = batch.as_mut().expect("the batch is back after every send");
             if buffer.is_empty() {
                 return Turn::NeedMore;
@@ -306,39 +327,61 @@ impl Connection {
         active: &mut Active,
         head_since_ms: &mut Option<u64>,
     ) -> io::Result<Received> {
-        let live = self.worker.plan();
-        let limits = &live.plan.limits;
-        let now_ms = self.worker.clock.mono_ms();
-        if active.buffer.is_empty() {
-            *head_since_ms = None;
-            self.deadline.set_phase(Phase::BetweenRequests);
-            if self.worker.is_draining() {
-                return Ok(Received::Bytes(0));
-            }
-            self.deadline
-                .set(now_ms + BUFFER_KEPT_MS, Late::ReleaseBuffer);
-        } else {
-            let since_ms = *head_since_ms.get_or_insert(now_ms);
-            self.deadline
-                .set(since_ms + millis(limits.head_timeout), Late::EndReceive);
-        }
-        // One byte beyond the head's bound, so that the parser says that it is too long.
-        if !active
-            .buffer
-            .make_room(limits.head_bytes.max(BUFFER_BYTES) + 1)
-        {
-            return Err(io::ErrorKind::OutOfMemory.into());
-        }
+        let Some(holding) = self.arm_receive(active, head_since_ms)? else {
+            return Ok(Received::Bytes(0));
+        };
         let buffer = std::mem::replace(&mut active.buffer, ReceiveBuffer::placeholder());
-        let (result, buffer) = self
-            .socket
-            .receiver
-            .receive_until_called_off(buffer, self.deadline.call_off())
-            .await;
+        let receiver = &mut self.socket.receiver;
+        let (result, buffer) = match holding {
+            Holding::Buffer => {
+                let (result, buffer) = receiver.receive(buffer).await;
+                (result.map(Received::Bytes), buffer)
+            }
+            Holding::UntilCalledOff => {
+                let call_off = self.deadline.call_off();
+                receiver.receive_until_called_off(buffer, call_off).await
+            }
+        };
         active.buffer = buffer;
         self.deadline.clear();
         self.deadline.set_phase(Phase::InExchange);
         result
+    }
+
+    /// Makes room, sets the deadline, and says how to wait; `None` when there is no more to wait for.
+    fn arm_receive(
+        &self,
+        active: &mut Active,
+        head_since_ms: &mut Option<u64>,
+    ) -> io::Result<Option<Holding>> {
+        let live = self.worker.plan();
+        let limits = &live.plan.limits;
+        let now_ms = self.worker.clock.mono_ms();
+        // One byte beyond the head's bound, so that the parser says that it is too long.
+        let room_max = limits.head_bytes.max(BUFFER_BYTES) + 1;
+        if !active.buffer.make_room(room_max) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        if !active.buffer.is_empty() {
+            let since_ms = *head_since_ms.get_or_insert(now_ms);
+            let until_ms = since_ms + millis(limits.head_timeout);
+            self.deadline.set(until_ms, Late::EndReceive);
+            return Ok(Some(Holding::Buffer));
+        }
+        *head_since_ms = None;
+        self.deadline.set_phase(Phase::BetweenRequests);
+        if self.worker.is_draining() {
+            return Ok(None);
+        }
+        Ok(Some(if self.worker.has_actives_to_spare() {
+            let until_ms = now_ms + millis(limits.idle_timeout);
+            self.deadline.set(until_ms, Late::EndReceive);
+            Holding::Buffer
+        } else {
+            let until_ms = now_ms + BUFFER_KEPT_MS;
+            self.deadline.set(until_ms, Late::ReleaseBuffer);
+            Holding::UntilCalledOff
+        }))
     }
 
     /// The peer sends no more: a head cut short by the deadline is told so.
@@ -422,8 +465,7 @@ pub(crate) async fn flush(
         &worker.clock,
         limits,
     )));
-    pace.begin();
-    deadline.begin_sending(worker.clock.mono_ms(), bytes);
+    deadline.begin_sending(pace.begin(), bytes);
     let (result, batch) = reply::send_all(sender, batch, &pace).await;
     deadline.clear();
     deadline.end_sending();
@@ -438,8 +480,8 @@ pub(crate) async fn flush(
 struct SendPace<'a>(std::cell::RefCell<Pace<'a>>);
 
 impl SendPace<'_> {
-    fn begin(&self) {
-        self.0.borrow_mut().begin(Late::End);
+    fn begin(&self) -> u64 {
+        self.0.borrow_mut().begin(Late::End)
     }
 }
 

@@ -103,7 +103,7 @@ pub(crate) async fn run(
         live: &forward.live,
         index: forward.route().upstream,
     };
-    let Active { buffer, batch } = active;
+    let Active { buffer, batch, .. } = active;
     let mut client = ClientSide {
         worker,
         sender: &mut connection.socket.sender,

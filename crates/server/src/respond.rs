@@ -13,7 +13,7 @@ use corsair_rules::CorsOutcome;
 use crate::clock::Now;
 use crate::cors_watch;
 use crate::exchange::{Seen, StoredRef};
-use crate::front::{HeadOrigin, HeadShape};
+use crate::front::{HeadOrigin, HeadSaid, HeadShape};
 use crate::plan::LivePlan;
 use crate::reply::{Batch, BodyHold, COPY_BYTES_MAX};
 use crate::worker::Worker;
@@ -59,23 +59,9 @@ fn whole(
     batch: &mut Batch,
 ) {
     let stored = held.stored();
-    remembered_head(
-        seen,
-        stored,
-        HeadShape::Whole,
-        status.outcome,
-        section,
-        batch.arena(),
-    );
-    let age = stored.freshness().current_age(seen.now.unix);
-    tail(
-        seen,
-        stored.status(),
-        stored.fields(),
-        Some(age),
-        &status,
-        batch.arena(),
-    );
+    let out = batch.arena();
+    remembered_head(seen, stored, HeadShape::Whole, status, section, out);
+    cors_and_end(seen, stored, stored.status(), status.outcome, out);
     if seen.request.method() != b"HEAD" {
         append_body(held, batch);
     }
@@ -101,23 +87,21 @@ fn not_modified(
     section: &mut FieldSection,
     batch: &mut Batch,
 ) {
-    remembered_head(
-        seen,
-        stored,
-        HeadShape::NotModified,
-        status.outcome,
-        section,
-        batch.arena(),
-    );
-    let age = stored.freshness().current_age(seen.now.unix);
-    tail(
-        seen,
-        304,
-        stored.fields(),
-        Some(age),
-        &status,
-        batch.arena(),
-    );
+    let out = batch.arena();
+    remembered_head(seen, stored, HeadShape::NotModified, status, section, out);
+    cors_and_end(seen, stored, 304, status.outcome, out);
+}
+
+/// Appends what differs from client to client, and counts.
+fn cors_and_end(
+    seen: &Seen<'_>,
+    stored: &Stored,
+    status: u16,
+    outcome: Outcome,
+    out: &mut Vec<u8>,
+) {
+    let cors = seen.head_context().cors_and_end(stored.content_type(), out);
+    count(seen, status, outcome, Some(stored.fields()), cors);
 }
 
 fn partial(
@@ -169,46 +153,52 @@ pub(crate) fn unsatisfiable(
     own_head(seen, &own, section, batch.arena());
 }
 
-/// The part of a head that depends on nothing but the stored response and the rules.
+/// The part of a head that depends on nothing but the stored response, the rules and the moment.
 fn remembered_head(
     seen: &Seen<'_>,
     stored: &Stored,
     shape: HeadShape,
-    outcome: Outcome,
+    status: CacheStatus<'_>,
     section: &mut FieldSection,
     out: &mut Vec<u8>,
 ) {
+    let context = seen.head_context();
+    let age = stored.freshness().current_age(seen.now.unix);
     let mut make = |out: &mut Vec<u8>| match shape {
         HeadShape::Whole => {
-            status_line(out, stored.status());
-            edited_fields(
-                seen,
-                stored.status(),
-                stored.fields(),
-                outcome,
-                section,
-                out,
-            );
-            OutFraming::whole(stored.status(), stored.body().len()).write(out);
-            seen.head_context().via(out);
+            let code = stored.status();
+            status_line(out, code);
+            edited_fields(seen, code, stored.fields(), status.outcome, section, out);
+            OutFraming::whole(code, stored.body().len()).write(out);
+            context.via(out);
         }
         HeadShape::NotModified => {
             status_line(out, 304);
             section.clone_from(stored.fields());
-            let context = seen.head_context();
-            context.edited_fields(304, stored.content_type(), outcome, section, out);
+            context.edited_fields(304, stored.content_type(), status.outcome, section, out);
             context.via(out);
         }
     };
-    if !seen.route.headers.is_static() || stored.id() == 0 {
-        return make(out);
+    let say = |out: &mut Vec<u8>| context.age_and_cache_status(Some(age), &status, out);
+    let is_repeatable =
+        seen.route.headers.is_static() && stored.id() != 0 && status.detail.is_none();
+    if !is_repeatable {
+        make(out);
+        return say(out);
     }
     let origin = HeadOrigin {
         stored: stored.id(),
         rules: (seen.live.generation, seen.route.id),
         shape,
     };
-    seen.worker.memo.append(origin, out, make);
+    let said = HeadSaid {
+        age,
+        status: CacheStatus {
+            detail: None,
+            ..status
+        },
+    };
+    seen.worker.memo.append(origin, said, out, make, say);
 }
 
 /// Appends `fields` after the rules have had their say.

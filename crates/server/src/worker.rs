@@ -156,6 +156,7 @@ pub(crate) struct Worker {
     pub(crate) body_buffers: RefCell<Pool<Vec<u8>>>,
     pub(crate) desk: RefCell<Desk>,
     actives: RefCell<Pool<Box<Active>>>,
+    actives_alive: Rc<Cell<usize>>,
     plan: RefCell<Rc<PinnedPlan>>,
     plan_generation: Cell<u64>,
     listeners: RefCell<Vec<Listener>>,
@@ -188,7 +189,13 @@ impl Worker {
 
     /// Buffers for a connection that has something to do.
     pub(crate) fn take_active(&self) -> Box<Active> {
-        self.actives.borrow_mut().take().unwrap_or_else(Active::new)
+        let idle = self.actives.borrow_mut().take();
+        idle.unwrap_or_else(|| Active::new(&self.actives_alive))
+    }
+
+    /// Whether there are no more sets of buffers than are kept when nobody uses them.
+    pub(crate) fn has_actives_to_spare(&self) -> bool {
+        self.actives_alive.get() <= ACTIVE_KEPT_MAX
     }
 
     /// Gives them back.
@@ -222,35 +229,39 @@ impl Worker {
     /// Runs `task` detached on this worker; a panic ends that task, is counted, and nothing else.
     pub(crate) fn spawn_contained(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
         io::spawn(Contained {
-            task: Some(Box::pin(task)),
+            task: Some(task),
             worker: Rc::clone(self),
         });
     }
 }
 
-/// A task whose panic is contained in production; a debug build ends at once, so that no test passes
-/// over one.
-struct Contained<F> {
-    task: Option<Pin<Box<F>>>,
-    worker: Rc<Worker>,
+pin_project_lite::pin_project! {
+    /// A task whose panic is contained in production; a debug build ends at once, so that no test passes
+    /// over one.
+    struct Contained<F> {
+        #[pin]
+        task: Option<F>,
+        worker: Rc<Worker>,
+    }
 }
 
 impl<F: Future<Output = ()>> Future for Contained<F> {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(task) = self.task.as_mut() else {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let Some(task) = this.task.as_mut().as_pin_mut() else {
             return Poll::Ready(());
         };
-        match std::panic::catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| task.poll(context))) {
             Ok(poll) => poll,
             Err(_panic) => {
                 if cfg!(debug_assertions) {
                     std::process::abort();
                 }
                 // The panic hook has printed it. Dropping the task closes its sockets.
-                self.worker.metrics.counters.panics.increment();
-                self.task = None;
+                this.worker.metrics.counters.panics.increment();
+                this.task.set(None);
                 Poll::Ready(())
             }
         }
@@ -301,13 +312,14 @@ fn assemble(start: WorkerStart, driver: LiveDriver) -> std::io::Result<(Rc<Worke
         metrics: Arc::clone(&start.shared.metrics[start.number]),
         clock: Clock::new(),
         deadlines: Deadlines::new(),
-        front: FrontCache::new(),
+        front: FrontCache::new(start.shared.secret.spread_seed()),
         memo: HeadMemo::new(),
         pools: Pools::new(),
         fill_waits: Rc::default(),
         body_buffers: RefCell::new(Pool::new(BODY_BUFFERS_KEPT_MAX)),
         desk: RefCell::default(),
         actives: RefCell::new(Pool::new(ACTIVE_KEPT_MAX)),
+        actives_alive: Rc::default(),
         plan_generation: Cell::new(live.generation),
         plan: RefCell::new(Rc::new(PinnedPlan::new(live))),
         listeners: RefCell::new(listeners),
