@@ -214,7 +214,7 @@ pub(crate) static LIMITS: Section = Section {
                 max: HEAD_BYTES_CAP as u64,
             },
             Means("32KiB"),
-            "Longest request or response head; past it 431, or 502 for an upstream's.",
+            "Longest request head; past it 431. An upstream's head may have 64KiB and 256 lines.",
         ),
         key(
             "header_lines",
@@ -223,7 +223,7 @@ pub(crate) static LIMITS: Section = Section {
                 max: HEADER_LINES_CAP as u64,
             },
             Means("100"),
-            "Most header lines in a head.",
+            "Most header lines in a request head; past it 431.",
         ),
         key(
             "body_bytes",
