@@ -1,7 +1,7 @@
 //! The limit on open files: raised as far as we may, and compared with what the configuration asks
 //! for.
 
-use corsair_server::connections_within;
+use corsair_server::{connections_within, open_files_for};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the soft limit to the hard one and returns what holds now; `None` is no limit.
@@ -22,8 +22,7 @@ pub(crate) fn shortage(limit: Option<u64>, connections: usize) -> Option<String>
     let limit = limit?;
     let fitting = connections_within(limit);
     let connections = connections as u64;
-    // What is kept of a limit that carries them all: as many again, or 256.
-    let needed = connections + connections.min(256);
+    let needed = open_files_for(connections);
     (fitting < connections).then(|| {
         format!(
             "warning: the limit on open files is {limit}, which leaves {fitting} for client connections \

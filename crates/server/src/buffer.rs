@@ -1,7 +1,7 @@
 //! The receive buffer of a connection and the pool it comes from.
 //!
 //! A buffer is taken when bytes are there to be read and given back when the connection falls idle, so
-//! that ten thousand idle connections hold none.
+//! that ten thousand idle connections hold no more of them than one worker keeps for the next burst.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -2,10 +2,10 @@
 //! answers at once. A request that needs an upstream is answered after what precedes it has been sent,
 //! so answers keep their order.
 //!
-//! An idle connection holds no buffer. While it is busy its receive waits with the buffer in hand, which
-//! saves an operation a request; the wheel calls that receive off after a short silence, and from then on
-//! the connection waits for readability alone. Only while a worker has no more buffers than it keeps
-//! anyway, nothing is called off: it would set nothing free.
+//! While a connection is busy its receive waits with the buffer in hand, which saves an operation a
+//! request; the wheel calls that receive off after a short silence, and from then on the connection waits
+//! for readability alone, without a buffer. Only the few sets of buffers that a worker keeps anyway may
+//! stay with connections that fell idle: calling those off would set nothing free.
 
 use std::cell::Cell;
 use std::io;
@@ -121,7 +121,8 @@ enum SessionEnd {
 enum Holding {
     /// With the buffer, to its end.
     Buffer,
-    /// With the buffer until the wheel calls it off; that can be done costs 700 instructions.
+    /// With the buffer until the wheel calls it off. Being ready for that is about 1 % of the time of a
+    /// hit that has the receive to itself (sampled at 64 connections).
     UntilCalledOff,
 }
 

@@ -21,6 +21,17 @@ pub const fn connections_within(open_files: u64) -> u64 {
     open_files - if half < KEPT { half } else { KEPT }
 }
 
+/// The limit of open files that leaves room for so many client connections: the inverse of
+/// [`connections_within`].
+#[must_use]
+pub const fn open_files_for(connections: u64) -> u64 {
+    connections.saturating_add(if connections < KEPT {
+        connections
+    } else {
+        KEPT
+    })
+}
+
 /// How many client connections this process has room for.
 pub(crate) fn room_for_connections() -> usize {
     let mut limit = libc::rlimit {
@@ -39,7 +50,7 @@ pub(crate) fn room_for_connections() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::connections_within;
+    use super::{connections_within, open_files_for};
 
     #[test]
     fn something_is_always_kept() {
@@ -54,6 +65,18 @@ mod tests {
             (u64::MAX, u64::MAX - 256),
         ] {
             assert_eq!(connections_within(open_files), connections, "{open_files}");
+        }
+    }
+
+    #[test]
+    fn the_limit_asked_for_is_enough_and_two_less_are_not() {
+        for connections in (2..600).chain([20_000, 1_000_000]) {
+            let open_files = open_files_for(connections);
+            assert_eq!(connections_within(open_files), connections);
+            assert!(
+                connections_within(open_files - 2) < connections,
+                "{connections}"
+            );
         }
     }
 }

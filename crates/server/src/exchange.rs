@@ -327,7 +327,7 @@ fn target_uri<'a>(
 }
 
 /// The `Host` value that was found valid last: a connection repeats it with every request, and checking it
-/// again costs 590 instructions (callgrind), writing its part of the key another 180.
+/// again costs 590 instructions. Of the 224 that a whole key takes its part is the larger (callgrind).
 #[derive(Default)]
 struct KnownHost {
     value: Vec<u8>,

@@ -29,7 +29,7 @@ mod upstream;
 mod worker;
 
 pub use cors_watch::{Notice, NoticeSink, ReflectionSnapshot, ShadowSnapshot};
-pub use descriptors::connections_within;
+pub use descriptors::{connections_within, open_files_for};
 pub use io::LiveDriver;
 pub use metrics::WorkerSnapshot;
 pub use node::{
