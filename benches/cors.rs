@@ -2,14 +2,14 @@
 //!
 //! `hit` is all that is done for CORS and two header operations on one hit of a policy with 1,000
 //! patterns: read `Origin`, match it, write the field block behind a head whose operations were
-//! applied when it was made. `preflight` rows decide and write a whole preflight answer; the hostile
+//! applied when it was made; the rows `again` remember the origin, as a worker does. `preflight` rows decide and write a whole preflight answer; the hostile
 //! ones hold 16 KiB of commas, and as many names as are allowed. No row allocates:
 //! `crates/rules/tests/allocations.rs` counts.
 
 use std::hint::black_box;
 
 use corsair_http1::{HeadLimits, Parsed, RequestHead};
-use corsair_rules::{CorsPolicies, CorsPolicySpec, RequestOrigin};
+use corsair_rules::{AnswerMemo, CorsPolicies, CorsPolicySpec, PoliciesId, RequestOrigin};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 /// Half exact origins, half `*.` ones.
@@ -83,6 +83,61 @@ fn hit(criterion: &mut Criterion) {
                 out.len()
             });
         });
+        let id = PoliciesId {
+            generation: 1,
+            route: 0,
+        };
+        let mut memo = AnswerMemo::new(black_box(1));
+        let mut answer = |out: &mut Vec<u8>| {
+            out.clear();
+            out.extend_from_slice(black_box(made_once));
+            let origin = RequestOrigin::of(black_box(request.head.view(&request.bytes)));
+            memo.answer(id, &policies, origin, b"GET", Some(b"font/woff2"), out);
+            out.len()
+        };
+        let expected = out.len();
+        // Twice, and it is remembered.
+        assert_eq!(
+            [answer(&mut out), answer(&mut out)],
+            [expected; 2],
+            "{name}"
+        );
+        group.bench_function(format!("{name}, again"), |bencher| {
+            bencher.iter(|| answer(&mut out));
+        });
+    }
+    group.finish();
+}
+
+/// The memo alone: how long it takes to know what was decided for an origin, and to write its lines.
+fn again(criterion: &mut Criterion) {
+    let policies = policies(false);
+    let mut group = criterion.benchmark_group("cors/again");
+    for (name, origin) in [
+        ("exact", "https://tenant-500.example.com"),
+        ("suffix", "https://eu-1.tenant-501.example.com"),
+    ] {
+        let id = PoliciesId {
+            generation: 1,
+            route: 0,
+        };
+        let mut memo = AnswerMemo::new(black_box(1));
+        let mut out = Vec::with_capacity(4096);
+        let mut answer = |origin: &[u8]| {
+            out.clear();
+            let origin = RequestOrigin::One(origin);
+            memo.answer(id, &policies, origin, b"GET", None, &mut out);
+            out.len()
+        };
+        let expected = "Access-Control-Allow-Origin: \r\n".len() + origin.len();
+        assert_eq!(
+            [0; 2].map(|_| answer(origin.as_bytes())),
+            [expected; 2],
+            "{name}"
+        );
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| answer(black_box(origin.as_bytes())));
+        });
     }
     group.finish();
 }
@@ -119,5 +174,5 @@ fn preflight(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hit, preflight);
+criterion_group!(benches, hit, again, preflight);
 criterion_main!(benches);

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Paired, alternating comparison of servers that do the same job, by CPU time per request.
 
-The server runs on one core, the generator (wrk) on another. Every round runs every arm once, in an
-order that turns round each time (A B C, C B A, ...), and the ratio to the first arm is taken within the
-round; the median of those ratios is the result. Single times mean nothing on a shared machine.
+The servers run on one core, the generators (wrk, one an arm) on another. Within a round the arms take
+turns of a fifth of a second, in an order that turns round each time (A B C, C B A, ...): whoever waits
+stands still by SIGSTOP, so that what the machine does meanwhile meets all arms alike. The ratio to the
+first arm is taken within the round; the median of those ratios is the result, with the interval of 95 %
+that a bootstrap gives it. Single times mean nothing on a shared machine.
 
     benches/paired.py null corsair                        # 1 KiB hit, 1,000 origins, 2 header operations
     benches/paired.py null corsair nginx haproxy --rounds 6
@@ -18,6 +20,7 @@ Every response is checked before an arm is timed. Loopback only; ends what it st
 
 import argparse
 import os
+import random
 import re
 import signal
 import socket
@@ -29,7 +32,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-TICKS = os.sysconf("SC_CLK_TCK")
+SLICE_SECONDS = 0.2
 
 
 def binary(name):
@@ -65,12 +68,13 @@ class Server:
         sys.exit(f"{command[0]} does not listen: {open(os.path.join(cwd, 'stderr')).read()}")
 
     def cpu_seconds(self):
-        """User and system time of the server and its children."""
-        total = 0
+        """Time on a CPU of all threads of the server and its children."""
+        nanoseconds = 0
         for pid in [self.process.pid, *children(self.process.pid)]:
-            fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / TICKS
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+                    nanoseconds += int(file.read().split()[0])
+        return nanoseconds / 1e9
 
     def stop(self):
         pids = [self.process.pid, *children(self.process.pid)]
@@ -267,21 +271,61 @@ def verify(arm, server, options, origin):
     return len(head)
 
 
-def run(server, options, origin, seconds):
-    """One run of wrk: requests, CPU seconds of the server, requests a second."""
-    command = ["taskset", "-c", str(options.client_cpu), "wrk", "-t1", f"-c{options.connections}",
-               f"-d{seconds}s", "-H", f"Origin: {origin}", "-H", "Host: bench.example"]
-    if options.depth > 1:
-        command += ["-s", options.pipeline_script]
-    command.append(f"http://127.0.0.1:{server.port}/object")
-    before = server.cpu_seconds()
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    used = server.cpu_seconds() - before
-    requests = int(re.search(r"(\d+) requests in", output).group(1))
-    if re.search(r"Non-2xx|Socket errors: (?!connect 0, read 0, write 0)", output):
-        sys.exit(output)
-    rate = float(re.search(r"Requests/sec: +([\d.]+)", output).group(1))
-    return requests, used, rate
+class Load:
+    """A generator that stands still until it is given a turn."""
+
+    def __init__(self, server, options, origin):
+        command = ["taskset", "-c", str(options.client_cpu), "wrk", "-t1",
+                   f"-c{options.connections}", "-d600s", "--timeout", "60s",
+                   "-H", f"Origin: {origin}", "-H", "Host: bench.example"]
+        if options.depth > 1:
+            command += ["-s", options.pipeline_script]
+        command.append(f"http://127.0.0.1:{server.port}/object")
+        self.server, self.seconds, self.before = server, 0, server.cpu_seconds()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.turn()
+
+    def turn(self):
+        begin = time.monotonic()
+        self.process.send_signal(signal.SIGCONT)
+        time.sleep(SLICE_SECONDS)
+        self.process.send_signal(signal.SIGSTOP)
+        self.seconds += time.monotonic() - begin
+        # What is on its way is answered on this arm's account.
+        time.sleep(0.01)
+
+    def end(self):
+        """CPU seconds of the server a request, requests a second."""
+        self.process.send_signal(signal.SIGCONT)
+        output = None
+        while output is None:
+            # It has two threads, and only the one that sleeps is woken for good.
+            self.process.send_signal(signal.SIGINT)
+            try:
+                output = self.process.communicate(timeout=0.5)[0]
+            except subprocess.TimeoutExpired:
+                pass
+        requests = int(re.search(r"(\d+) requests in", output).group(1))
+        if re.search(r"Non-2xx|Socket errors: (?!connect 0, read 0, write 0)", output):
+            sys.exit(output)
+        return (self.server.cpu_seconds() - self.before) / requests, requests / self.seconds
+
+
+def run_round(servers, options, origin, first):
+    """One round of all arms, the order of the first turn given: what [`Load.end`] says of each."""
+    loads = [Load(server, options, origin) for server in servers]
+    turns = max(2, round(options.seconds / SLICE_SECONDS))
+    for number in range(first, first + turns):
+        for load in loads[::-1] if number % 2 else loads:
+            load.turn()
+    return [load.end() for load in loads]
+
+
+def interval_of_median(ratios):
+    """What the median of such ratios would be in 95 of 100 repetitions."""
+    draw = random.Random(len(ratios))
+    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(2000))
+    return medians[50], medians[1949]
 
 
 def main():
@@ -329,27 +373,26 @@ def compare(arms, servers, options, top, upstream):
         servers.append(server)
         head_bytes = verify(arm, server, options, origin)
         print(f"{arm.text}: verified, head of {head_bytes} bytes", file=sys.stderr)
-        run(server, options, origin, 1)
-        started.append((arm, server))
+        started.append(server)
+    run_round(started, options, origin, 0)
     cost = [[] for _ in arms]
     rates = [[] for _ in arms]
-    for round_number in range(options.rounds):
-        order = list(range(len(arms)))
-        if round_number % 2:
-            order.reverse()
-        for index in order:
-            requests, used, rate = run(started[index][1], options, origin, options.seconds)
-            cost[index].append(used / requests * 1e6)
+    for number in range(options.rounds):
+        for index, (own, rate) in enumerate(run_round(started, options, origin, number)):
+            cost[index].append(own * 1e6)
             rates[index].append(rate)
         line = "  ".join(f"{arms[i].text} {cost[i][-1]:.2f} us" for i in range(len(arms)))
-        print(f"round {round_number + 1}: {line}", file=sys.stderr)
-    print(f"| arm | CPU us per request | requests/s | requests per CPU-second, ratio to {arms[0].text} | all ratios |")
-    print("| --- | --- | --- | --- | --- |")
+        print(f"round {number + 1}: {line}", file=sys.stderr)
+    print(f"| arm | CPU us per request | requests/s | requests per CPU-second, ratio to {arms[0].text} "
+          "| interval | all ratios |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for index, arm in enumerate(arms):
         ratios = [base / own for base, own in zip(cost[0], cost[index])]
+        low, high = interval_of_median(ratios)
         listed = " ".join(f"{ratio:.3f}" for ratio in ratios)
         print(f"| {arm.text} | {statistics.median(cost[index]):.2f} | "
-              f"{statistics.median(rates[index]):.0f} | {statistics.median(ratios):.3f} | {listed} |")
+              f"{statistics.median(rates[index]):.0f} | {statistics.median(ratios):.3f} | "
+              f"{low:.3f} - {high:.3f} | {listed} |")
 
 
 main()

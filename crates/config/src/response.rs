@@ -15,7 +15,8 @@ use corsair_http1::{
     Request, Response, Version, decimal, format_date, list_members, status_line,
 };
 use corsair_rules::{
-    CorsOutcome, EditContext, OpTrace, PreflightAnswer, RequestOrigin, merge_vary,
+    AnswerMemo, CorsOutcome, EditContext, OpTrace, PoliciesId, PreflightAnswer, RequestOrigin,
+    merge_vary,
 };
 
 use crate::plan::RoutePlan;
@@ -245,6 +246,25 @@ impl HeadContext<'_> {
         answer.write(out, origin);
         self.end(out);
         answer.outcome()
+    }
+
+    /// The same out of `memo`, where it knows the answer. `generation` is the plan's, from 1.
+    pub fn remembered_cors_and_end(
+        &self,
+        memo: &mut AnswerMemo,
+        generation: u64,
+        content_type: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) -> CorsOutcome {
+        let id = PoliciesId {
+            generation,
+            route: self.route.id,
+        };
+        let origin = RequestOrigin::of(self.request);
+        let method = self.request.method();
+        let outcome = memo.answer(id, &self.route.cors, origin, method, content_type, out);
+        self.end(out);
+        outcome
     }
 
     fn end(&self, out: &mut Vec<u8>) {

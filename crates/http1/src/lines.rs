@@ -89,16 +89,22 @@ impl Fields {
         if !bytes.ends_with(b"\r\n\r\n") {
             return false;
         }
-        for line in lines {
+        self.lines.reserve(lines.len());
+        let (mut present, mut repeated) = (KnownSet::EMPTY, KnownSet::EMPTY);
+        for (number, line) in lines.iter().enumerate() {
             let name = Span::of(bytes, line.name.as_bytes());
             let start = name.start as usize;
             // The tokenizer saw an LF right before each name; it does not insist on the CR.
             if start < 2 || bytes[start - 2] != b'\r' {
                 return false;
             }
-            let known = KnownField::parse(line.name.as_bytes());
+            let known = KnownField::parse_inline(line.name.as_bytes());
             match known {
-                Some(field) => self.index(field),
+                Some(field) if present.contains(field) => repeated.insert(field),
+                Some(field) => {
+                    present.insert(field);
+                    self.first[field as usize] = number as u8;
+                }
                 None if is_framing_look_alike(line.name.as_bytes()) => return false,
                 None => {}
             }
@@ -108,18 +114,9 @@ impl Fields {
                 known,
             });
         }
+        self.present = present;
+        self.repeated = repeated;
         true
-    }
-
-    /// Notes that the next line is of `field`.
-    #[inline]
-    fn index(&mut self, field: KnownField) {
-        if self.present.contains(field) {
-            self.repeated.insert(field);
-        } else {
-            self.present.insert(field);
-            self.first[field as usize] = self.lines.len() as u8;
-        }
     }
 }
 

@@ -325,13 +325,17 @@ fn path_and_query<'a>(
     target: &'a [u8],
     scratch: &'a mut Vec<u8>,
 ) -> Result<PathAndQuery<'a>, TargetError> {
-    let path_len = memchr::memchr(b'?', target).unwrap_or(target.len());
+    let canonical = canonical_len(target);
+    let path_len = match &target[canonical..] {
+        [] | [b'?', ..] => canonical,
+        rest => canonical + memchr::memchr(b'?', rest).unwrap_or(rest.len()),
+    };
     let (path, rest) = target.split_at(path_len);
     let query = match rest {
         [b'?', query @ ..] => Some(checked_query(query)?),
         _ => None,
     };
-    if is_canonical(path) {
+    if canonical == path_len {
         return Ok((path, query));
     }
     scratch.clear();
@@ -351,22 +355,22 @@ fn checked_query(query: &[u8]) -> Result<&[u8], TargetError> {
     }
 }
 
-/// Is there nothing to do? Says no to anything that needs a closer look.
-fn is_canonical(path: &[u8]) -> bool {
+/// How far there is nothing to do. Stops at anything that needs a closer look, and at the query.
+fn canonical_len(target: &[u8]) -> usize {
     let mut previous = b'/';
-    for &byte in path {
+    for (at, &byte) in target.iter().enumerate() {
         match PATH_BYTES[usize::from(byte)] {
             PathByte::Plain => {}
             PathByte::Dot if previous != b'/' => {}
             // `/.well-known` is canonical and common, `/./` is neither; both are rewritten by the
             // closer look.
             PathByte::Dot | PathByte::Percent | PathByte::Encode | PathByte::Refused => {
-                return false;
+                return at;
             }
         }
         previous = byte;
     }
-    true
+    target.len()
 }
 
 /// Decodes and encodes what has to be, segment by segment, then drops dot segments (RFC 3986

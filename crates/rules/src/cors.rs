@@ -85,6 +85,8 @@ pub struct CorsPolicies {
     has_shadow: bool,
     /// Some live policy writes something.
     answers: bool,
+    /// Some policy asks for the response's content type.
+    asks_content_type: bool,
     preflight_vary: bool,
 }
 
@@ -115,6 +117,9 @@ impl CorsPolicies {
             answers: policies
                 .iter()
                 .any(|policy| policy.standing == Standing::Live),
+            asks_content_type: policies
+                .iter()
+                .any(|policy| !policy.content_types.is_empty()),
             preflight_vary: policies.iter().filter(is_live).any(|policy| policy.varies),
             policies,
             mode,
@@ -224,6 +229,12 @@ impl CorsPolicies {
         } else {
             CorsKind::Actual
         }
+    }
+
+    /// Whether [`CorsPolicies::decide_actual`] looks at the origin and the method alone.
+    #[inline]
+    pub(crate) fn decides_by_origin_and_method(&self) -> bool {
+        !self.asks_content_type
     }
 
     /// Decides an actual response. `content_type` is the response's field value, with parameters.

@@ -5,6 +5,7 @@
 //! follow the Fetch standard; the contract is the product's specification, §2 and §3.
 #![forbid(unsafe_code)]
 
+mod answer_memo;
 pub mod cors;
 mod cors_answer;
 mod cors_compile;
@@ -36,6 +37,7 @@ mod star_anywhere;
 mod vary;
 mod web_origin;
 
+pub use answer_memo::{AnswerMemo, PoliciesId};
 pub use cors::{CorsKind, CorsPolicies, RequestOrigin, is_cors_response_field};
 pub use cors_answer::{
     ActualAnswer, CorsOutcome, PreflightAnswer, ShadowVerdict, VaryContribution,

@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use corsair_http1::{HeadLimits, Parsed, RequestHead};
-use corsair_rules::{CorsPolicies, CorsPolicySpec, Dialect, RequestOrigin};
+use corsair_rules::{AnswerMemo, CorsPolicies, CorsPolicySpec, Dialect, PoliciesId, RequestOrigin};
 
 /// The system's allocator, counting what this thread asks of it.
 struct Counting;
@@ -85,6 +85,7 @@ fn a_decision_and_its_field_block_allocate_nothing() {
         ("", 0),
     ];
     let mut out = Vec::with_capacity(1024);
+    let mut memo = AnswerMemo::new(1);
     for (value, grants) in rows {
         let origin = RequestOrigin::One(value.as_bytes());
         let mut granted = 0;
@@ -94,6 +95,13 @@ fn a_decision_and_its_field_block_allocate_nothing() {
                 let answer = policies.decide_actual(origin, b"GET", Some(b"font/woff2"));
                 answer.write(&mut out, origin);
                 granted += u32::from(answer.granted());
+            }
+            for (route, policies) in (0..).zip([&native, &starred, &native, &native]) {
+                let id = PoliciesId {
+                    generation: 1,
+                    route: route % 2,
+                };
+                memo.answer(id, policies, origin, b"GET", None, &mut out);
             }
         });
         assert_eq!((granted, allocations), (grants, 0), "{value:.60}");

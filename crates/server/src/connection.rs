@@ -23,7 +23,7 @@ use crate::exchange::{self, Client, Next, Scratch};
 use crate::fetch;
 use crate::forward::Forward;
 use crate::io::{self as wire, Received, Receiver, Sender, Socket};
-use crate::plan::{LivePlan, millis};
+use crate::plan::LivePlan;
 use crate::reply::{self, Batch, Progress};
 use crate::respond;
 use crate::worker::{OpenConnection, Worker};
@@ -187,8 +187,7 @@ impl Connection {
 
     /// Waits without a buffer until the next request begins or the idle time is up.
     async fn wait_idle(&mut self) -> io::Result<()> {
-        // The plan is let go of before the wait: after a reload nobody needs the old one.
-        let idle_ms = millis(self.worker.plan().plan.limits.idle_timeout);
+        let idle_ms = self.worker.turn_limits().idle_ms;
         let now = self.worker.clock.read();
         self.deadline.set(
             now.mono_ms + idle_ms.saturating_sub(BUFFER_KEPT_MS),
@@ -355,8 +354,7 @@ impl Connection {
         active: &mut Active,
         head_since_ms: &mut Option<u64>,
     ) -> io::Result<Option<Holding>> {
-        let live = self.worker.plan();
-        let limits = &live.plan.limits;
+        let limits = self.worker.turn_limits();
         let now_ms = self.worker.clock.mono_ms();
         // One byte beyond the head's bound, so that the parser says that it is too long.
         let room_max = limits.head_bytes.max(BUFFER_BYTES) + 1;
@@ -365,7 +363,7 @@ impl Connection {
         }
         if !active.buffer.is_empty() {
             let since_ms = *head_since_ms.get_or_insert(now_ms);
-            let until_ms = since_ms + millis(limits.head_timeout);
+            let until_ms = since_ms + limits.head_ms;
             self.deadline.set(until_ms, Late::EndReceive);
             return Ok(Some(Holding::Buffer));
         }
@@ -375,7 +373,7 @@ impl Connection {
             return Ok(None);
         }
         Ok(Some(if self.worker.has_actives_to_spare() {
-            let until_ms = now_ms + millis(limits.idle_timeout);
+            let until_ms = now_ms + limits.idle_ms;
             self.deadline.set(until_ms, Late::EndReceive);
             Holding::Buffer
         } else {
@@ -454,17 +452,15 @@ pub(crate) async fn flush(
 ) -> io::Result<()> {
     let batch = slot.take().expect("the batch is back after every send");
     let bytes = batch.len();
-    let limits = {
-        let live = worker.plan();
-        PaceRule::MinRate {
-            bytes_per_second: live.plan.limits.body_min_rate,
-            silence_ms: millis(live.plan.limits.idle_timeout),
-        }
+    let limits = worker.turn_limits();
+    let rule = PaceRule::MinRate {
+        bytes_per_second: limits.body_min_rate,
+        silence_ms: limits.idle_ms,
     };
     let pace = SendPace(std::cell::RefCell::new(Pace::new(
         deadline,
         &worker.clock,
-        limits,
+        rule,
     )));
     deadline.begin_sending(pace.begin(), bytes);
     let (result, batch) = reply::send_all(sender, batch, &pace).await;

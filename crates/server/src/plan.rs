@@ -71,6 +71,29 @@ impl LivePlan {
     }
 }
 
+/// The limits that a connection asks for with every receive and every send, in the units it uses.
+#[derive(Clone, Copy)]
+pub(crate) struct TurnLimits {
+    /// Bytes.
+    pub(crate) head_bytes: usize,
+    pub(crate) head_ms: u64,
+    pub(crate) idle_ms: u64,
+    /// Bytes a second.
+    pub(crate) body_min_rate: u64,
+}
+
+impl TurnLimits {
+    /// Those of a plan.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self {
+            head_bytes: plan.limits.head_bytes,
+            head_ms: millis(plan.limits.head_timeout),
+            idle_ms: millis(plan.limits.idle_timeout),
+            body_min_rate: plan.limits.body_min_rate,
+        }
+    }
+}
+
 /// Whole milliseconds of a configured duration.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

@@ -100,7 +100,12 @@ fn cors_and_end(
     outcome: Outcome,
     out: &mut Vec<u8>,
 ) {
-    let cors = seen.head_context().cors_and_end(stored.content_type(), out);
+    let cors = seen.head_context().remembered_cors_and_end(
+        &mut seen.worker.answers.borrow_mut(),
+        seen.live.generation,
+        stored.content_type(),
+        out,
+    );
     count(seen, status, outcome, Some(stored.fields()), cors);
 }
 

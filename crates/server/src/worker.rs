@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use corsair_cache::{FillTable, KeyHash, KeySecret, Store, WakeWorkers};
+use corsair_rules::AnswerMemo;
 
 use crate::buffer::Pool;
 use crate::clock::Clock;
@@ -26,7 +27,7 @@ use crate::front::{FrontCache, HeadMemo};
 use crate::io::{self, Bell, DriverChoice, Listener, LiveDriver};
 use crate::mailbox::Mailbox;
 use crate::metrics::WorkerMetrics;
-use crate::plan::{LivePlan, PinnedPlan};
+use crate::plan::{LivePlan, PinnedPlan, TurnLimits};
 use crate::upstream::Pools;
 
 /// Accepts in flight per worker and listener: monoio accepts one connection per operation.
@@ -151,6 +152,7 @@ pub(crate) struct Worker {
     pub(crate) deadlines: Deadlines,
     pub(crate) front: FrontCache,
     pub(crate) memo: HeadMemo,
+    pub(crate) answers: RefCell<AnswerMemo>,
     pub(crate) pools: Pools,
     pub(crate) fill_waits: Rc<FillWaits>,
     pub(crate) body_buffers: RefCell<Pool<Vec<u8>>>,
@@ -159,6 +161,7 @@ pub(crate) struct Worker {
     actives_alive: Rc<Cell<usize>>,
     plan: RefCell<Rc<PinnedPlan>>,
     plan_generation: Cell<u64>,
+    turn_limits: Cell<TurnLimits>,
     listeners: RefCell<Vec<Listener>>,
     unshared_fills: Cell<u64>,
 }
@@ -166,12 +169,25 @@ pub(crate) struct Worker {
 impl Worker {
     /// The plan that is live now. One load of a line that is written once a reload.
     pub(crate) fn plan(&self) -> Rc<PinnedPlan> {
+        self.follow_plan();
+        Rc::clone(&self.plan.borrow())
+    }
+
+    /// The limits of the plan that is live now.
+    pub(crate) fn turn_limits(&self) -> TurnLimits {
+        self.follow_plan();
+        self.turn_limits.get()
+    }
+
+    #[inline]
+    fn follow_plan(&self) {
         let generation = self.shared.generation.load(Ordering::Acquire);
         if generation != self.plan_generation.get() {
-            *self.plan.borrow_mut() = Rc::new(PinnedPlan::new(self.shared.live.load_full()));
+            let live = self.shared.live.load_full();
+            self.turn_limits.set(TurnLimits::of(&live.plan));
+            *self.plan.borrow_mut() = Rc::new(PinnedPlan::new(live));
             self.plan_generation.set(generation);
         }
-        Rc::clone(&self.plan.borrow())
     }
 
     /// A key under which nobody else joins.
@@ -307,13 +323,15 @@ fn assemble(start: WorkerStart, driver: LiveDriver) -> std::io::Result<(Rc<Worke
         .collect::<Result<Vec<_>, _>>()?;
     let bell = Bell::from_std(start.ear, driver)?;
     let live = start.shared.live.load_full();
+    let seed = start.shared.secret.spread_seed();
     let worker = Rc::new(Worker {
         number: start.number,
         metrics: Arc::clone(&start.shared.metrics[start.number]),
         clock: Clock::new(),
         deadlines: Deadlines::new(),
-        front: FrontCache::new(start.shared.secret.spread_seed()),
+        front: FrontCache::new(seed),
         memo: HeadMemo::new(),
+        answers: RefCell::new(AnswerMemo::new(seed)),
         pools: Pools::new(),
         fill_waits: Rc::default(),
         body_buffers: RefCell::new(Pool::new(BODY_BUFFERS_KEPT_MAX)),
@@ -321,6 +339,7 @@ fn assemble(start: WorkerStart, driver: LiveDriver) -> std::io::Result<(Rc<Worke
         actives: RefCell::new(Pool::new(ACTIVE_KEPT_MAX)),
         actives_alive: Rc::default(),
         plan_generation: Cell::new(live.generation),
+        turn_limits: Cell::new(TurnLimits::of(&live.plan)),
         plan: RefCell::new(Rc::new(PinnedPlan::new(live))),
         listeners: RefCell::new(listeners),
         unshared_fills: Cell::new(0),

@@ -1,5 +1,6 @@
 //! Tests of the rules that need more than one module: one binary, one link.
 
+mod answer_memo;
 mod attacks;
 mod choosing;
 mod corpus;
