@@ -2,7 +2,7 @@
 """Measures the load generator itself: what is known to be there must be found.
 
     cargo build --release --workspace
-    benches/self_check.py                      # all checks, about four minutes
+    benches/self_check.py                      # all checks, about six minutes
     benches/self_check.py stop wrong           # some of them
     benches/self_check.py --loadgen PATH --oha PATH rate
 
@@ -11,8 +11,9 @@ stop         a server that stands still for part of an open-loop run (SIGSTOP) i
              request that fell due meanwhile: percentiles follow from the length of the stop
 delay        a delay that the server makes and measures itself is found in the latency, within
              1 % and 50 us
-rate         where the server is the limit, wrk, h2load and oha find the same closed-loop rate, and the
-             same constant rate is kept as by those that can (h2load --rps, oha -q; wrk2 is not packaged)
+rate         a server that answers one request an interval by the clock, and counts its answers: the
+             closed-loop rate is what it counted, and that of wrk, h2load and oha, within 1 %; a constant
+             rate is kept, beside those that can keep one (h2load --rps, oha -q; wrk2 is not packaged)
 wrong        a server that names another origin once in 100,000 answers is caught every time
 memory       10,000,000 requests: resident memory is flat from the first million on
 pace         p99 of the schedule lag is at most 50 us at 20,000/s, in seconds of which nobody else took any
@@ -26,6 +27,7 @@ exit code 0: all passed, 1: some failed, 2: cannot run.
 """
 
 import argparse
+import collections
 import json
 import os
 import re
@@ -45,11 +47,13 @@ FIELDS = ("Vary: Origin", "X-Frame-Options: DENY", "X-Content-Type-Options: nosn
           "Access-Control-Allow-Origin: https://app.example.com", "Cache-Control: max-age=3600")
 ORIGIN = "https://app.example.com"
 SERVER_CPU, CLIENT_CPU = 0, 1
+# A server that is kept from running for no longer than so many intervals loses nothing.
+PACED_US, PACED_CONNECTIONS = 400, 128
 
 # Bounds. Steal and other work are not ours: time gets a little room, counts get none.
 DELAY_SHARE, DELAY_US = 0.01, 50.0
 STOP_SHARE, STOP_S = 0.02, 0.05
-SAME_RATE = 0.03
+SAME_RATE = 0.01
 KEPT_RATE = 0.01
 MEMORY_BYTES = 1 << 20
 PACE_US = 50.0
@@ -77,8 +81,8 @@ class Server:
         self.process.terminate()
         said = self.process.stdout.read()
         self.process.wait()
-        # What a delaying server made of it, microseconds.
-        self.delays = [delay / 1e3 for delay in json.loads(said)] if said.startswith("[") else []
+        # What a server of ours counted: see `serve`.
+        self.counted = json.loads(said) if said else None
 
 
 def null_server(options, driver="epoll", size=1024, fields=FIELDS):
@@ -162,7 +166,8 @@ def check_delay(options):
             stolen.append(found["stolen_share"])
             lowest = {kind["name"]: kind["latency_us"]["min"] for kind in kinds}
             middle = {kind["name"]: kind["latency_us"]["p50"] for kind in kinds}
-            given = min(server.delays), statistics.median(server.delays)
+            delays = [delay / 1e3 for delay in server.counted]
+            given = min(delays), statistics.median(delays)
             differences.append((lowest["delayed"] - lowest["plain"] - given[0],
                                 middle["delayed"] - middle["plain"] - given[1]))
         bound = DELAY_SHARE * given[1] + DELAY_US
@@ -187,8 +192,9 @@ def rate_of(tool, options, url, seconds, connections):
     if tool == "h2load":
         output, _ = finished(["h2load", "--h1", "-t1", f"-c{connections}", f"-D{seconds}", url])
         return float(re.search(r"([\d.]+) req/s", output).group(1))
+    # Without -w it counts what it had asked for and not yet heard of at the end.
     output, _ = finished([options.oha, "--no-tui", "--output-format", "json", "-z", f"{seconds}s",
-                          "-c", str(connections), url])
+                          "-w", "-c", str(connections), url])
     return json.loads(output)["summary"]["requestsPerSec"]
 
 
@@ -201,7 +207,7 @@ def kept_rate(tool, options, url, seconds, rate):
                               f"-D{seconds}", url])
         return float(re.search(r"([\d.]+) req/s", output).group(1)), None
     output, _ = finished([options.oha, "--no-tui", "--output-format", "json", "-z", f"{seconds}s",
-                          "-c", "16", "-q", str(rate), "--latency-correction", url])
+                          "-w", "-c", "16", "-q", str(rate), "--latency-correction", url])
     found = json.loads(output)
     return found["summary"]["requestsPerSec"], found["latencyPercentiles"]["p50"] * 1e6
 
@@ -209,23 +215,29 @@ def kept_rate(tool, options, url, seconds, rate):
 def check_rate(options):
     others = [tool for tool in ("wrk", "h2load") if shutil.which(tool)]
     others += ["oha"] if options.oha else []
-    for tool in {"wrk", "h2load", "oha"} - set(others):
+    for tool in sorted({"wrk", "h2load", "oha"} - set(others)):
         yield f"closed loop against {tool}", "not installed", "", None
-    ratios = {tool: [] for tool in others}
-    # It takes 200 µs for each request, one after the other: 5,000/s is its limit, whoever asks.
-    with own_server("delay:200") as server:
-        for turn in range(6):
-            order = ["loadgen", *others]
-            if turn % 2:
-                order.reverse()
-            rates = {tool: rate_of(tool, options, server.url + "delayed", 2, 64) for tool in order}
-            for tool in others:
-                ratios[tool].append(rates["loadgen"] / rates[tool])
+    # The server alone says how much there is to find, and counts what it gave.
+    said = {tool: [] for tool in ["loadgen", *others]}
+    counted = {tool: [] for tool in said}
+    for turn in range(5):
+        for tool in list(said)[::-1 if turn % 2 else 1]:
+            with own_server(f"paced:{PACED_US}") as server:
+                said[tool].append(rate_of(tool, options, server.url, 4,
+                                          PACED_CONNECTIONS))
+            answers, took_ns = server.counted
+            counted[tool].append((answers - 1) / took_ns * 1e9)
+    given = [rate for rates in counted.values() for rate in rates]
+    yield (f"answers a second that the server counted, one each {PACED_US} µs, {len(given)} runs",
+           f"{statistics.median(given):.1f} ({min(given):.1f} – {max(given):.1f})", "", None)
+    for tool in said:
+        # What others say of themselves is told; only ours is judged.
+        judged = tool == "loadgen"
+        yield (f"closed loop, {PACED_CONNECTIONS} connections: {tool}'s rate to what the server counted",
+               *ratio([own / true for own, true in zip(said[tool], counted[tool])], judged))
     for tool in others:
-        low, middle, high = min(ratios[tool]), statistics.median(ratios[tool]), max(ratios[tool])
-        yield (f"closed loop, 64 connections, {rates[tool]:.0f}/s: loadgen's rate to {tool}'s",
-               f"{middle:.3f} ({low:.3f} – {high:.3f})", f"1 ± {SAME_RATE:.0%} in the interval",
-               low <= 1 + SAME_RATE and high >= 1 - SAME_RATE and abs(middle - 1) <= 2 * SAME_RATE)
+        yield (f"closed loop, {PACED_CONNECTIONS} connections: loadgen's rate to {tool}'s",
+               *ratio([own / other for own, other in zip(said["loadgen"], said[tool])], True))
     with null_server(options) as server:
         for tool in ["loadgen", *(tool for tool in others if tool != "wrk")]:
             found, p50 = kept_rate(tool, options, server.url, 4, 9600)
@@ -234,6 +246,14 @@ def check_rate(options):
             holds = abs(found / 9600 - 1) <= KEPT_RATE if tool == "loadgen" else None
             yield (f"9,600/s for 4 s by {tool}", f"{found:.0f}/s{latency}",
                    f"± {KEPT_RATE:.0%}" if tool == "loadgen" else "", holds)
+
+
+def ratio(ratios, judged):
+    """A row's end: ratios, their bound, and whether their median keeps to it."""
+    middle = statistics.median(ratios)
+    return (f"{middle:.4f} ({min(ratios):.4f} – {max(ratios):.4f})",
+            f"median within 1 ± {SAME_RATE:.0%}" if judged else "",
+            abs(middle - 1) <= SAME_RATE if judged else None)
 
 
 def check_wrong(options):
@@ -331,24 +351,104 @@ CHECKS = {"stop": check_stop, "delay": check_delay, "rate": check_rate, "wrong":
 
 # The servers that know what they do. Requests have no bodies; each ends with an empty line.
 
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Delaying:
+    """Answers at once, and what asks for /delayed after a time that it measures."""
+
+    awake = True
+
+    def __init__(self, delay_us):
+        self.delay_ns, self.counted = int(delay_us) * 1000, []
+
+    def asked(self, connection, requests):
+        begin = time.perf_counter_ns()
+        if requests[0].startswith(b"GET /delayed"):
+            while time.perf_counter_ns() - begin < self.delay_ns:
+                pass
+            self.counted.append(time.perf_counter_ns() - begin)
+        connection.sendall(PLAIN * len(requests))
+
+    def turn(self):
+        pass
+
+
+class Paced:
+    """One answer an interval, by the clock alone. While requests wait, no answer leaves before its
+    time, which is one interval after that of the answer before; one that left late delays no other.
+    Time in which nobody waited is lost. So whoever keeps it busy is answered once an interval, however
+    long an answer takes this process (up to all of the interval) or its CPU was another's (up to what
+    waits). It counts its answers, and the time from the first to the last."""
+
+    awake = True
+
+    def __init__(self, interval_us):
+        self.interval_ns, self.due_ns = int(interval_us) * 1000, 0
+        self.waiting = collections.deque()
+        self.answers = self.first_ns = self.last_ns = 0
+
+    @property
+    def counted(self):
+        return self.answers, self.last_ns - self.first_ns
+
+    def asked(self, connection, requests):
+        if not self.waiting:
+            self.due_ns = max(self.due_ns, time.monotonic_ns() + self.interval_ns)
+        self.waiting.extend([connection] * len(requests))
+
+    def turn(self):
+        while self.waiting and self.due_ns <= time.monotonic_ns():
+            try:
+                self.waiting.popleft().sendall(PLAIN)
+            except OSError:
+                continue  # Who is gone takes no time.
+            self.due_ns += self.interval_ns
+            self.last_ns = time.monotonic_ns()
+            self.first_ns = self.first_ns or self.last_ns
+            self.answers += 1
+
+
+class Wrong:
+    """Names another origin once in so many answers."""
+
+    awake, counted = False, None
+
+    def __init__(self, every):
+        self.every, self.number = int(every), 0
+        self.origin_of = re.compile(rb"\r\nOrigin: ([^\r]*)").search
+
+    def asked(self, connection, requests):
+        answers = []
+        for request in requests:
+            self.number += 1
+            named = self.origin_of(request).group(1)
+            sent = named if self.number % self.every else b"https://other.example"
+            answers.append(b"HTTP/1.1 200 OK\r\nVary: Origin\r\nAccess-Control-Allow-Origin: "
+                           + sent + b"\r\nContent-Length: 2\r\n\r\nok")
+        connection.sendall(b"".join(answers))
+
+    def turn(self):
+        pass
+
+
 def serve(kind):
+    """Serves until SIGTERM: prints its port, and in the end what it counted."""
     kind, _, argument = kind.partition(":")
+    server = {"delay": Delaying, "paced": Paced, "wrong": Wrong}[kind](argument)
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(listener.getsockname()[1], flush=True)
-    delays = []
 
     def end(*_):
-        print(json.dumps(delays), flush=True)
+        print(json.dumps(server.counted), flush=True)
         os._exit(0)
 
     signal.signal(signal.SIGTERM, end)
-    answer = {"delay": delayed_answer(int(argument or 0), delays),
-              "wrong": wrong_answer(int(argument or 1))}[kind]
     poll, connections = select.epoll(), {}
     poll.register(listener.fileno(), select.EPOLLIN)
-    # Who delays does not sleep between requests: waking up takes as long as it likes.
-    timeout = 0 if kind == "delay" else -1
+    # Who keeps times does not sleep between requests: waking up takes as long as it likes.
+    timeout = 0 if server.awake else -1
     while True:
         for number, _ in poll.poll(timeout):
             if number == listener.fileno():
@@ -363,47 +463,14 @@ def serve(kind):
                     whole, _, rest = (rest + received).rpartition(b"\r\n\r\n")
                     connections[number] = (connection, rest)
                     if whole:
-                        connection.sendall(answer(whole.split(b"\r\n\r\n")))
+                        server.asked(connection, whole.split(b"\r\n\r\n"))
                     continue
             except OSError:
                 pass
             poll.unregister(number)
             del connections[number]
             connection.close()
-
-
-PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-def plain_answer(requests):
-    return PLAIN * len(requests)
-
-
-def delayed_answer(delay_us, delays):
-    def answer(requests):
-        begin = time.perf_counter_ns()
-        if requests[0].startswith(b"GET /delayed"):
-            while time.perf_counter_ns() - begin < delay_us * 1000:
-                pass
-            delays.append(time.perf_counter_ns() - begin)
-        return plain_answer(requests)
-    return answer
-
-
-def wrong_answer(every):
-    state = {"number": 0}
-    origin_of = re.compile(rb"\r\nOrigin: ([^\r]*)").search
-
-    def answer(requests):
-        answers = []
-        for request in requests:
-            state["number"] += 1
-            named = origin_of(request).group(1)
-            sent = named if state["number"] % every else b"https://other.example"
-            answers.append(b"HTTP/1.1 200 OK\r\nVary: Origin\r\nAccess-Control-Allow-Origin: "
-                           + sent + b"\r\nContent-Length: 2\r\n\r\nok")
-        return b"".join(answers)
-    return answer
+        server.turn()
 
 
 def main():
