@@ -190,13 +190,21 @@ impl Ratio {
 }
 
 impl fmt::Display for Ratio {
-    /// `1.30 (1.27 – 1.35)`; the precision is that of the format, 2 when it names none.
+    /// `1.30 (1.27 – 1.35)`, of one round `1.30`: it does not say how far the next would be from it.
+    /// The precision is that of the format, 2 when it names none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = f.precision().unwrap_or(2);
         let Self {
-            median, low, high, ..
+            median,
+            low,
+            high,
+            rounds,
         } = self;
-        write!(f, "{median:.digits$} ({low:.digits$} – {high:.digits$})")
+        write!(f, "{median:.digits$}")?;
+        if *rounds > 1 {
+            write!(f, " ({low:.digits$} – {high:.digits$})")?;
+        }
+        Ok(())
     }
 }
 

@@ -435,6 +435,8 @@ fn table(artefact: &Artefact) -> String {
     );
     let ratio = |ratio: &Option<loadgen::suite::artefact::Ratio>| match ratio {
         None => "–".to_owned(),
+        // One round says nothing of how far the next would be from it.
+        Some(ratio) if ratio.rounds.len() == 1 => format!("{:.2}", ratio.median),
         Some(ratio) => format!("{:.2} ({:.2}–{:.2})", ratio.median, ratio.low, ratio.high),
     };
     for trial in &artefact.trials {

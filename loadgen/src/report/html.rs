@@ -8,7 +8,7 @@ use super::page::{END, HEAD_BEGIN, HEAD_END, escape, shell_word};
 use super::plot::{self, Axes, Curve, Pen, number, whole_steps};
 use super::series::SecondRow;
 use super::summary::{Percentiles, Summary};
-use super::{human_bytes, human_count, human_us};
+use super::{counted, human_bytes, human_count, human_us};
 
 /// The page.
 ///
@@ -25,10 +25,10 @@ pub fn render(summary: &Summary, rows: &[SecondRow]) -> Result<String, Box<dyn E
     };
     write!(
         page,
-        "<p>{pace}, {} connections, {:.2} s, {} worker(s), {}, began {}</p>",
-        summary.setup.connections,
+        "<p>{pace}, {}, {:.2} s, {}, {}, began {}</p>",
+        counted(summary.setup.connections, "connection"),
         summary.duration_s,
-        summary.setup.workers,
+        counted(summary.setup.workers, "worker"),
         escape(&summary.setup.driver),
         escape(&summary.setup.started_at)
     )?;

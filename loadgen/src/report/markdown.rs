@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::summary::{Percentiles, Summary};
-use super::{human_count, human_us};
+use super::{counted, human_count, human_us};
 
 /// The document.
 #[must_use]
@@ -22,8 +22,11 @@ fn write_all(text: &mut String, summary: &Summary) -> std::fmt::Result {
     writeln!(text, "### `{}`", code(&summary.setup.url))?;
     writeln!(
         text,
-        "\n{pace}, {} connections, {:.2} s, {} worker(s), {}",
-        summary.setup.connections, summary.duration_s, summary.setup.workers, summary.setup.driver
+        "\n{pace}, {}, {:.2} s, {}, {}",
+        counted(summary.setup.connections, "connection"),
+        summary.duration_s,
+        counted(summary.setup.workers, "worker"),
+        summary.setup.driver
     )?;
     for reason in &summary.invalid_reasons {
         writeln!(text, "\n**INVALID:** {reason}")?;

@@ -50,6 +50,13 @@ pub(crate) fn human_count(count: f64) -> String {
     }
 }
 
+/// `1 worker`, `2 workers`.
+#[must_use]
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{ending}")
+}
+
 /// Bytes for people.
 #[must_use]
 pub(crate) fn human_bytes(bytes: f64) -> String {
@@ -88,6 +95,8 @@ mod tests {
         check(human_count(950.0), "950");
         check(human_count(12_345.0), "12.3k");
         check(human_count(4_560_000.0), "4.56M");
+        check(counted(1, "worker"), "1 worker");
+        check(counted(0, "worker"), "0 workers");
         check(human_bytes(100.0), "100 B");
         check(human_bytes(1536.0), "1.50 KiB");
         check(human_bytes(3.0 * 1024.0 * 1024.0), "3.00 MiB");

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::summary::{Percentiles, Summary};
-use super::{human_bytes, human_count, human_us};
+use super::{counted, human_bytes, human_count, human_us};
 
 /// The summary as plain text of at most 100 columns, samples excepted.
 #[must_use]
@@ -71,11 +71,11 @@ fn headline(summary: &Summary) -> String {
         None => format!("closed loop, depth {}", summary.setup.depth),
     };
     format!(
-        "{}: {pace}, {} connections, {:.2} s\n  {} worker(s), {}",
+        "{}: {pace}, {}, {:.2} s\n  {}, {}",
         summary.setup.url,
-        summary.setup.connections,
+        counted(summary.setup.connections, "connection"),
         summary.duration_s,
-        summary.setup.workers,
+        counted(summary.setup.workers, "worker"),
         summary.setup.driver
     )
 }

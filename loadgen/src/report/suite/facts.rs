@@ -13,6 +13,7 @@ use crate::suite::artefact::{Artefact, Control, Machine, PeerStatus, Trial, Tria
 /// Writes everything that is not a result.
 pub(super) fn write(page: &mut String, view: &View<'_>) -> std::fmt::Result {
     write_validity(page, view.artefact)?;
+    write_lost(page, view.artefact)?;
     write_outcomes(page, view.artefact)?;
     write_machine(page, view.artefact)?;
     write_peers(page, view.artefact)?;
@@ -100,6 +101,51 @@ fn write_control(page: &mut String, control: &Control) -> std::fmt::Result {
             void.join("<br>")
         }
     )
+}
+
+/// Requests of the runs with losses, and the losses by kind.
+type Lost<'a> = (u64, BTreeMap<&'a str, u64>);
+
+/// Whose requests were lost or answered wrongly, where and how.
+fn write_lost(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
+    let mut lost: BTreeMap<(&str, &str), Lost<'_>> = BTreeMap::new();
+    for run in &artefact.measurements {
+        if run.errors + run.mismatches == 0 {
+            continue;
+        }
+        let (requests, kinds) = lost.entry((&run.scenario, &run.peer)).or_default();
+        *requests += run.requests + run.errors;
+        for (kind, count) in &run.errors_by_kind {
+            *kinds.entry(kind).or_default() += count;
+        }
+        if run.mismatches > 0 {
+            *kinds.entry("wrong answer").or_default() += run.mismatches;
+        }
+    }
+    if lost.is_empty() {
+        return Ok(());
+    }
+    write!(
+        page,
+        "<h2>What was lost</h2><p>In runs with losses. Connections may be lost where the scenario makes \
+         servers come and go; elsewhere a run with a loss is void.</p><div class=scroll><table>\
+         <tr><th>scenario<th class=text>peer<th>requests<th class=text>of these</tr>"
+    )?;
+    for ((scenario, peer), (requests, kinds)) in lost {
+        let kinds = kinds.into_iter();
+        let kinds: Vec<String> = kinds
+            .map(|(kind, count)| format!("{kind} {}", grouped(count)))
+            .collect();
+        write!(
+            page,
+            "<tr><td>{}<td class=text>{}<td>{}<td class=\"text wide\">{}</tr>",
+            escape(scenario),
+            escape(peer),
+            grouped(requests),
+            escape(&kinds.join(", "))
+        )?;
+    }
+    write!(page, "</table></div>")
 }
 
 /// A kind of outcome: its heading, and the reason when an outcome is of it.
@@ -205,7 +251,9 @@ fn write_machine(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
         ("open files", known(nofile.map(grouped))),
         (
             "locked memory",
-            memlock_bytes.map_or("unlimited".to_owned(), |b| format!("{b} bytes")),
+            memlock_bytes.map_or("unlimited".to_owned(), |bytes| {
+                human_bytes(crate::report::plot::number(bytes))
+            }),
         ),
         ("net.core.somaxconn", known(somaxconn.map(grouped))),
         (

@@ -13,9 +13,10 @@ pub(super) fn write(page: &mut String, view: &View<'_>) -> std::fmt::Result {
     let rivals = view.rivals();
     write!(
         page,
-        "<h2>All scenarios</h2><p>The same ratio. Blue: Corsair needs less CPU time, orange: the \
-         peer does, grey: the interval does not tell. Below the ratio its interval; first column: \
-         CPU time of Corsair for one request.</p>\
+        "<h2>All scenarios</h2><p>Corsair's requests per CPU-second as a ratio to each peer's. Blue: \
+         Corsair needs less CPU time, orange: the peer does, grey: the interval does not tell. Below \
+         the ratio its interval, which one round has not; first column: CPU time of Corsair for one \
+         request.</p>\
          <div class=scroll><table class=heat><tr><th>scenario<th>Corsair"
     )?;
     for peer in &rivals {
@@ -77,11 +78,17 @@ fn write_cell(
         )
     });
     let Ratio {
-        median, low, high, ..
+        median,
+        low,
+        high,
+        rounds,
     } = ratio;
     let (hint, step) = (escape(&hint), step(ratio));
     write!(page, "<td class=h{step} title=\"{hint}\">{median:.2}")?;
-    write!(page, "<small>{low:.2} – {high:.2}</small>")
+    if rounds > 1 {
+        write!(page, "<small>{low:.2} – {high:.2}</small>")?;
+    }
+    Ok(())
 }
 
 /// Which colour of the style sheet: 0 and 1 for losses, 2 for what cannot be told, 3 to 5.

@@ -13,6 +13,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use self::view::{View, verdict};
+use super::counted;
 use super::page::{END, HEAD_BEGIN, HEAD_END, escape};
 use crate::ratio::Verdict;
 use crate::suite::artefact::{Artefact, Peer, Role};
@@ -39,18 +40,15 @@ fn write_head(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
     let files: Vec<String> = artefact.options.files.iter().map(|f| escape(f)).collect();
     write!(page, "<h1>Corsair and its peers: {}</h1>", files.join(", "))?;
     let options = &artefact.options;
+    let peers = artefact.peers.iter().filter(|peer| peer.role == Role::Peer);
     write!(
         page,
-        "<p>{}, {} alternating rounds of {} s a scenario, {} scenarios, {} peers, {} build{}</p>",
+        "<p>{}, {} of {} s a scenario, {}, {}, {} build{}</p>",
         escape(&artefact.started_at),
-        options.rounds,
+        counted(options.rounds as usize, "alternating round"),
         options.run_s,
-        artefact.scenarios.len(),
-        artefact
-            .peers
-            .iter()
-            .filter(|peer| peer.role == Role::Peer)
-            .count(),
+        counted(artefact.scenarios.len(), "scenario"),
+        counted(peers.count(), "peer"),
         escape(&options.profile),
         commit(artefact)
     )?;
