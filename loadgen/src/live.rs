@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal as _, Stderr, Write as _};
 use std::time::{Duration, Instant};
 
 use ratatui::backend::CrosstermBackend;
-use ratatui::layout::{Constraint, Layout};
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Gauge, Paragraph, Sparkline};
@@ -18,7 +18,11 @@ use crate::plan::Length;
 use crate::report::{SecondRow, human_bytes, human_count, human_us};
 
 /// Lines the view takes.
-const VIEW_LINES: u16 = 8;
+const VIEW_LINES: u16 = 10;
+
+/// Columns of what stands before a line's numbers or plot, and before a plot in all.
+const NAME_COLUMNS: usize = 10;
+const PLOT_NAME_COLUMNS: u16 = 24;
 
 /// Distance of plain progress lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -45,7 +49,9 @@ struct Totals {
     mismatches: u64,
     errors: u64,
     last: Option<SecondRow>,
+    /// Answers per second, and 99th percentiles of the latency in nanoseconds.
     rates: Vec<u64>,
+    p99s_ns: Vec<u64>,
 }
 
 /// Whether anything is to be shown.
@@ -92,9 +98,12 @@ impl Live {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "a rate of answers is positive and far below 2^63"
+            reason = "a rate of answers and a latency are positive and far below 2^63"
         )]
-        totals.rates.push(row.rate as u64);
+        {
+            totals.rates.push(row.rate as u64);
+            totals.p99s_ns.push((1e3 * row.latency_us.p99) as u64);
+        }
         totals.last = Some(row.clone());
     }
 
@@ -115,8 +124,15 @@ impl Live {
             }
             Surface::View(terminal) => {
                 let done = share_done(self.length, self.warmup, totals, progress);
+                let phase = match self.length {
+                    Length::Duration(length) if progress.phase == Phase::Measuring => {
+                        let whole = (self.warmup + length).as_secs_f64();
+                        format!("{} of {whole:.0} s", phase_text(progress))
+                    }
+                    Length::Duration(_) | Length::Count(_) => phase_text(progress),
+                };
                 let title = &self.title;
-                drop(terminal.draw(|frame| draw(frame, title, totals, progress, done)));
+                drop(terminal.draw(|frame| draw(frame, title, &phase, totals, done)));
             }
         }
     }
@@ -189,68 +205,102 @@ fn heading(title: &str, phase: &str, width: usize) -> String {
     format!("{phase}   {shown}…")
 }
 
-fn draw(frame: &mut Frame<'_>, title: &str, totals: &Totals, progress: &Progress, done: f64) {
-    let [head, bar, numbers, latency, rates] = Layout::vertical([
+fn draw(frame: &mut Frame<'_>, title: &str, phase: &str, totals: &Totals, done: f64) {
+    let [head, bar, numbers, rates, p99s] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),
-        Constraint::Length(2),
-        Constraint::Length(1),
-        Constraint::Min(1),
+        Constraint::Length(4),
+        Constraint::Fill(1),
+        Constraint::Fill(1),
     ])
     .areas(frame.area());
-    let heading = heading(title, &phase_text(progress), usize::from(head.width));
+    let heading = heading(title, phase, usize::from(head.width));
     frame.render_widget(Paragraph::new(heading), head);
     let gauge = Gauge::default()
         .ratio(done)
         .gauge_style(Style::new().fg(Color::Blue));
     frame.render_widget(gauge, bar);
-    let trouble = totals.mismatches + totals.errors > 0;
-    let colour = if trouble { Color::Red } else { Color::Reset };
+    let Some(row) = &totals.last else {
+        let text = vec![Line::raw("no second is over yet"), counts(totals)];
+        frame.render_widget(Paragraph::new(text), numbers);
+        return;
+    };
+    frame.render_widget(Paragraph::new(numbers_of(totals, row)), numbers);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "rates and latencies are far below 2^52"
+    )]
+    let highest = |values: &[u64]| values.iter().copied().max().unwrap_or(0) as f64;
+    let most = format!("{}/s", human_count(highest(&totals.rates)));
+    plot(frame, rates, "rate", &most, &totals.rates);
+    let most = human_us(highest(&totals.p99s_ns) / 1e3);
+    plot(frame, p99s, "p99", &most, &totals.p99s_ns);
+}
+
+/// What went wrong so far, red when anything did.
+fn counts(totals: &Totals) -> Line<'static> {
     let hits = totals.last.as_ref().and_then(|row| row.hit_ratio);
     let hits = hits.map_or(String::new(), |ratio| {
         format!("   hits {:.1} %", 100.0 * ratio)
     });
-    let counts = Line::styled(
-        format!(
-            "mismatches {}   errors {}{hits}",
-            totals.mismatches, totals.errors
-        ),
-        Style::new().fg(colour),
+    let trouble = totals.mismatches + totals.errors > 0;
+    let text = format!(
+        "{:<NAME_COLUMNS$}mismatches {}   errors {}{hits}",
+        "", totals.mismatches, totals.errors
     );
-    let Some(row) = &totals.last else {
-        frame.render_widget(
-            Paragraph::new(vec![Line::raw("no second is over yet"), counts]),
-            numbers,
-        );
-        return;
-    };
+    Line::styled(
+        text,
+        Style::new().fg(if trouble { Color::Red } else { Color::Reset }),
+    )
+}
+
+/// The totals, and the second `row`.
+fn numbers_of(totals: &Totals, row: &SecondRow) -> Vec<Line<'static>> {
+    let line = |name: &str, text: String| Line::raw(format!("{name:<NAME_COLUMNS$}{text}"));
     #[expect(
         clippy::cast_precision_loss,
         reason = "bytes of a second are below 2^52"
     )]
     let received = human_bytes(row.received_bytes as f64);
-    let answers = format!(
-        "answers {}   {}/s   {received}/s   generator {:.0} % of a CPU   stolen {:.1} %",
-        totals.requests,
-        human_count(row.rate),
-        100.0 * row.client_cpu,
-        100.0 * row.stolen_share,
-    );
-    frame.render_widget(Paragraph::new(vec![Line::raw(answers), counts]), numbers);
+    let rate = human_count(row.rate);
+    let answers = format!("{}   {rate}/s   {received}/s", totals.requests);
     let times = &row.latency_us;
-    let text = format!(
-        "p50 {}   p90 {}   p99 {}   p99.9 {}   max {}",
-        human_us(times.p50),
-        human_us(times.p90),
-        human_us(times.p99),
-        human_us(times.p999),
-        human_us(times.max)
-    );
-    frame.render_widget(Paragraph::new(text), latency);
-    let width = usize::from(rates.width);
-    let from = totals.rates.len().saturating_sub(width);
-    let sparkline = Sparkline::default().data(&totals.rates[from..]);
-    frame.render_widget(sparkline.style(Style::new().fg(Color::Blue)), rates);
+    let quantiles = [
+        ("p50", times.p50),
+        ("p90", times.p90),
+        ("p99", times.p99),
+        ("p99.9", times.p999),
+        ("max", times.max),
+    ];
+    let latency: Vec<String> = quantiles
+        .iter()
+        .map(|(name, us)| format!("{name} {}", human_us(*us)))
+        .collect();
+    let mut generator = format!("{:.0} % of a CPU", 100.0 * row.client_cpu);
+    if row.lag_p99_us > 0.0 {
+        generator += &format!("   schedule lag p99 {}", human_us(row.lag_p99_us));
+    }
+    generator += &format!("   stolen {:.1} %", 100.0 * row.stolen_share);
+    vec![
+        line("answers", answers),
+        counts(totals),
+        line("latency", latency.join("   ")),
+        line("generator", generator),
+    ]
+}
+
+/// One column a second, as many of the last ones as fit; the highest of all seconds is named.
+fn plot(frame: &mut Frame<'_>, area: Rect, name: &str, most: &str, values: &[u64]) {
+    let [label, bars] =
+        Layout::horizontal([Constraint::Length(PLOT_NAME_COLUMNS), Constraint::Fill(1)])
+            .areas(area);
+    let label_text = format!("{name:<NAME_COLUMNS$}0–{most}");
+    frame.render_widget(Paragraph::new(label_text), label);
+    let from = values.len().saturating_sub(usize::from(bars.width));
+    let sparkline = Sparkline::default()
+        .data(&values[from..])
+        .max(values.iter().copied().max().unwrap_or(0).max(1));
+    frame.render_widget(sparkline.style(Style::new().fg(Color::Blue)), bars);
 }
 
 #[cfg(test)]
@@ -280,7 +330,8 @@ mod tests {
             mismatches: 2,
             errors: 1,
             last: Some(row()),
-            rates: vec![1, 2, 3],
+            rates: vec![1500, 750],
+            p99s_ns: vec![1000, 20_500_000],
         }
     }
 
@@ -294,21 +345,23 @@ mod tests {
     fn the_view_shows_what_matters() {
         let mut terminal = Terminal::new(TestBackend::new(90, VIEW_LINES)).unwrap();
         terminal
-            .draw(|frame| draw(frame, "http://x/", &totals(), &MEASURING, 0.5))
+            .draw(|frame| draw(frame, "http://x/", "5 s of 10 s", &totals(), 0.5))
             .unwrap();
         let text = terminal.backend().to_string();
         for part in [
-            "5 s   http://x/",
+            "5 s of 10 s   http://x/",
             "50%",
-            "1.50k/s",
+            "answers   1500   1.50k/s",
             "mismatches 2   errors 1",
-            "p99",
+            "latency   p50 0",
+            "rate      0–1.50k/s     █",
+            "p99       0–20.5 ms      █",
         ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }
         let empty = Totals::default();
         terminal
-            .draw(|frame| draw(frame, "http://x/", &empty, &MEASURING, 0.0))
+            .draw(|frame| draw(frame, "http://x/", "0 s", &empty, 0.0))
             .unwrap();
         assert!(
             terminal

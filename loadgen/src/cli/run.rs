@@ -292,7 +292,12 @@ fn watcher(flags: &Run, prepared: &Prepared) -> anyhow::Result<Watcher> {
         Verbosity::Normal
     };
     let plan = &prepared.plan;
-    let live = Live::new(verbosity, &prepared.facts.url, plan.length, plan.warmup);
+    let facts = &prepared.facts;
+    let title = facts.rate.as_ref().map_or_else(
+        || facts.url.clone(),
+        |rate| format!("{} at {rate}/s", facts.url),
+    );
+    let live = Live::new(verbosity, &title, plan.length, plan.warmup);
     Ok(Watcher { live, series })
 }
 
