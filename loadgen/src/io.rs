@@ -12,7 +12,6 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -56,11 +55,33 @@ impl fmt::Display for LiveDriver {
 /// Submission entries; the completion queue is four times as long (design §3).
 const RING_ENTRIES: u32 = 4096;
 
+thread_local! {
+    /// Operations of this thread's runtime that were begun and are not complete.
+    static UNDER_WAY: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Waits for `operation`, which is under way until it is complete: one whose future is dropped before
+/// stays so, as it does in the kernel.
+async fn complete<T>(operation: impl Future<Output = T>) -> T {
+    UNDER_WAY.set(UNDER_WAY.get() + 1);
+    let output = operation.await;
+    UNDER_WAY.set(UNDER_WAY.get() - 1);
+    output
+}
+
+/// Frees a runtime whose future is done, unless operations are under way: dropping a ring does not
+/// wait for them, and their buffers would be freed under the kernel. Then it is leaked, with its
+/// memory and descriptors, and so are the connections of tasks that still wait.
+fn free<R>(runtime: R) {
+    if UNDER_WAY.get() > 0 {
+        std::mem::forget(runtime);
+    }
+}
+
 /// Builds a ring on this thread, best rung first, and runs the future that `start` makes on it.
 /// The caller says which rung is live: `start` is told.
 ///
-/// The runtime is leaked when the future is done: dropping a ring does not wait for operations in
-/// flight, and their buffers would be freed under the kernel. Call it once per thread.
+/// Call it once per thread. Who runs many of them ends all operations first: see [`free`].
 ///
 /// # Errors
 /// When no ring can be had at all (kernel switch, seccomp, memlock). There is no quiet fallback
@@ -89,7 +110,11 @@ pub(crate) fn run_on_ring<F: Future>(start: impl FnOnce(LiveDriver) -> F) -> io:
             .uring_builder(ring)
             .build();
         match built {
-            Ok(runtime) => return Ok(ManuallyDrop::new(runtime).block_on(start(mode))),
+            Ok(mut runtime) => {
+                let output = runtime.block_on(start(mode));
+                free(runtime);
+                return Ok(output);
+            }
             // EINVAL is an older kernel saying that it does not know a flag: the next rung.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refusal = Some(error),
             Err(error) => return Err(error),
@@ -110,8 +135,10 @@ pub(crate) fn has_rings() -> bool {
 pub(crate) fn run_on_epoll<F: Future>(
     start: impl FnOnce(LiveDriver) -> F,
 ) -> io::Result<F::Output> {
-    let runtime = RuntimeBuilder::<LegacyDriver>::new().build()?;
-    Ok(ManuallyDrop::new(runtime).block_on(start(LiveDriver::Epoll)))
+    let mut runtime = RuntimeBuilder::<LegacyDriver>::new().build()?;
+    let output = runtime.block_on(start(LiveDriver::Epoll));
+    free(runtime);
+    Ok(output)
 }
 
 /// Starts a task on this thread's ring.
@@ -144,7 +171,8 @@ impl Listener {
     }
 
     pub(crate) async fn accept(&self) -> io::Result<Stream> {
-        self.0.accept().await.map(|(stream, _)| Stream::new(stream))
+        let accepted = complete(self.0.accept()).await;
+        accepted.map(|(stream, _)| Stream::new(stream))
     }
 }
 
@@ -182,7 +210,7 @@ impl Drop for Stream {
 
 /// Connects with `TCP_NODELAY`.
 pub(crate) async fn connect(address: SocketAddr) -> io::Result<Stream> {
-    let stream = TcpStream::connect_addr(address).await?;
+    let stream = complete(TcpStream::connect_addr(address)).await?;
     stream.set_nodelay(true)?;
     Ok(Stream::new(stream))
 }
@@ -226,19 +254,19 @@ impl Stream {
         if buffer.capacity() == filled {
             buffer.reserve(filled.max(1));
         }
-        let (result, slice) = self.stream.read(buffer.slice_mut(filled..)).await;
+        let (result, slice) = complete(self.stream.read(buffer.slice_mut(filled..))).await;
         (result, slice.into_inner())
     }
 
     /// Sends all of `bytes` and gives the buffer back.
     pub(crate) async fn send_all(&mut self, bytes: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
-        let (result, bytes) = self.stream.write_all(bytes).await;
+        let (result, bytes) = complete(self.stream.write_all(bytes)).await;
         (result.map(drop), bytes)
     }
 
     /// Sends head and body with one `writev`, and what the kernel did not take with sends.
     pub(crate) async fn send_pair(&mut self, pair: HeadAndBody) -> io::Result<()> {
-        let (sent, _) = self.stream.writev(pair).await;
+        let (sent, _) = complete(self.stream.writev(pair)).await;
         let sent = sent?;
         // A head is a few hundred bytes and the socket buffer was empty or the kernel would have
         // waited, so a cut inside the head means a peer that is going away.
@@ -248,7 +276,7 @@ impl Stream {
         if body_sent == pair.body.len() {
             return Ok(());
         }
-        let (result, _) = self.stream.write_all(&pair.body[body_sent..]).await;
+        let (result, _) = complete(self.stream.write_all(&pair.body[body_sent..])).await;
         result.map(drop)
     }
 }
@@ -329,7 +357,7 @@ impl Timer {
     /// Waits for the next expiry.
     pub(crate) async fn expiry(&mut self) -> io::Result<()> {
         let buffer = std::mem::replace(&mut self.buffer, VecBuf::from(Vec::new()));
-        let (result, buffer) = self.stream.readv(buffer).await;
+        let (result, buffer) = complete(self.stream.readv(buffer)).await;
         self.buffer = buffer;
         result.map(drop)
     }
@@ -374,7 +402,7 @@ impl Turn {
         };
         let buffer = std::mem::replace(&mut self.buffer, VecBuf::from(Vec::new()));
         // A counter of 2^62 does not run out; if the read fails all the same, a turn is over too.
-        let (_, buffer) = counter.readv(buffer).await;
+        let (_, buffer) = complete(counter.readv(buffer)).await;
         self.buffer = buffer;
     }
 }

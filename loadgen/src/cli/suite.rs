@@ -385,6 +385,7 @@ impl ProgressLine {
             Note::Void { round, reason } => {
                 self.line(&format!("  round {round} is void: {reason}"));
             }
+            Note::GivenUp(reason) => self.line(&format!("  {reason}")),
             Note::OpenLoop(peer) => self.passing(&format!("open loop  {peer}")),
         }
     }

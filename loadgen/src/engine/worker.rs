@@ -9,7 +9,7 @@ use std::sync::mpsc;
 
 use super::client::Client;
 use super::pace::{Asked, Pace, Ticket, TicketSlot, Wait};
-use super::wait::Bell;
+use super::wait::{Bell, Slot};
 use super::{Report, RunError, Sample, Shared, WorkerEnd, slow};
 use crate::clock::{monotonic_ns, thread_cpu_ns};
 use crate::draw::Draw;
@@ -50,6 +50,9 @@ pub(super) struct Worker {
     pub(super) started: Bell,
     pace: RefCell<Option<Pace>>,
     timer: TimerControl,
+    /// Ends the task that keeps the pace, which says when it has ended.
+    pacing_is_over: Cell<bool>,
+    pacing_ended: Slot<()>,
     watches: RefCell<Vec<Rc<Watch>>>,
     /// When counting begins, and when it is planned to end.
     measure_ns: Cell<u64>,
@@ -179,7 +182,9 @@ pub(super) async fn run(
     let now = monotonic_ns();
     worker.stop();
     reporter.flush(&worker, now);
-    Ok(worker.end(reporter.cpu_share(now)))
+    let cpu_share = reporter.cpu_share(now);
+    worker.end_pacing().await?;
+    Ok(worker.end(cpu_share))
 }
 
 /// Waits until all workers are ready and the time set for the start has come.
@@ -215,6 +220,8 @@ impl Worker {
             started: Bell::default(),
             pace: RefCell::new(None),
             timer,
+            pacing_is_over: Cell::new(false),
+            pacing_ended: Slot::new(),
             watches: RefCell::default(),
             measure_ns: Cell::new(u64::MAX),
             end_ns: Cell::new(u64::MAX),
@@ -278,14 +285,24 @@ impl Worker {
         *self.pace.borrow_mut() = Pace::new(&self.plan, self.index, start_ns, self.timer.clone());
         let worker = Rc::clone(self);
         spawn(async move {
-            while alarm.expiry().await.is_ok() {
+            while alarm.expiry().await.is_ok() && !worker.pacing_is_over.get() {
                 worker.note_expiry();
                 while let Wait::Awake { until_ns } = worker.dispatch() {
                     turn.take(until_ns).await;
                 }
             }
+            worker.pacing_ended.give(());
         });
         self.started.ring();
+    }
+
+    /// Ends what still waits for the timer, so that no operation is under way when all clients are
+    /// done, and the ring can be freed.
+    async fn end_pacing(&self) -> Result<(), RunError> {
+        self.pacing_is_over.set(true);
+        self.timer.set_once(0).map_err(RunError::Timer)?;
+        self.pacing_ended.take().await;
+        Ok(())
     }
 
     fn note_expiry(&self) {

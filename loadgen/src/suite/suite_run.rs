@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-
 use super::allotment::{self, Cost, Until};
 use super::artefact::{
     ARTEFACT_FORMAT, ARTEFACT_VERSION, Artefact, ConfigFile, Measurement, Options, Peer,
@@ -35,6 +33,9 @@ const DOUBTFUL_SHARE_MAX: f64 = 0.2;
 
 /// Why a scenario was left out.
 const TIME_WAS_UP: &str = "the time was up";
+
+/// How the reason begins why a scenario was given up.
+const GIVEN_UP: &str = "it could not be run: ";
 
 /// How a suite is run.
 #[derive(Debug, Clone)]
@@ -94,6 +95,8 @@ pub enum Note<'a> {
     },
     /// Knee or latency of a contestant.
     OpenLoop(&'a str),
+    /// The scenario was given up, and why.
+    GivenUp(&'a str),
 }
 
 impl Suite {
@@ -145,7 +148,8 @@ impl Suite {
     /// stopped it.
     ///
     /// # Errors
-    /// When the machine does not let it: a CPU, a port, a folder; or a peer's folder is wrong.
+    /// When the machine does not let it: a CPU, a port, a folder; or a peer's folder is wrong. Once
+    /// something was measured, that is told of the scenario, and the suite goes on.
     pub fn run(&self, scratch: &Path, note: &mut dyn FnMut(Note<'_>)) -> anyhow::Result<Artefact> {
         let began = Instant::now();
         // Nothing of ours may run where the servers do.
@@ -173,8 +177,17 @@ impl Suite {
             ));
             let folder = scratch.join(format!("scenario-{index}"));
             let until = allotment::until(self.settings.budget, began.elapsed(), &costs[index..]);
-            self.play(planned, &folder, (began, until), &mut artefact, note)
-                .with_context(|| format!("scenario {}", scenario.name))?;
+            let first_trial = artefact.trials.len();
+            if let Err(error) = self.play(planned, &folder, (began, until), &mut artefact, note) {
+                if artefact.measurements.is_empty() {
+                    return Err(error.context(format!("scenario {}", scenario.name)));
+                }
+                // What was measured before may have taken hours.
+                let reason = format!("{GIVEN_UP}{error:#}");
+                note(Note::GivenUp(&reason));
+                artefact.trials.truncate(first_trial);
+                self.skip(planned, &reason, &mut artefact);
+            }
             // Scratch files of peers are of no use later; what could not be removed goes at the end.
             drop(std::fs::remove_dir_all(&folder));
         }
@@ -418,7 +431,8 @@ fn judge_session(artefact: &mut Artefact) {
     let is_unfit = !doubts.is_empty();
     let (mut doubtful, mut left_out) = (0, 0);
     for scenario in &artefact.scenarios {
-        let found = scenario_doubts(artefact, &scenario.name);
+        let mut found = scenario_doubts(artefact, &scenario.name);
+        found.extend(given_up(artefact, &scenario.name));
         doubtful += usize::from(!found.is_empty());
         let told = found
             .into_iter()
@@ -438,6 +452,19 @@ fn judge_session(artefact: &mut Artefact) {
     let share = (doubtful + left_out) as f64 / artefact.scenarios.len().max(1) as f64;
     artefact.readable = !is_unfit && share <= DOUBTFUL_SHARE_MAX;
     artefact.doubts = doubts;
+}
+
+/// Why a scenario was given up, if it was.
+fn given_up(artefact: &Artefact, scenario: &str) -> Option<String> {
+    let mut trials = artefact.trials.iter().filter(|t| t.scenario == scenario);
+    trials.find_map(|trial| match &trial.outcome {
+        TrialOutcome::Skipped { reason } if reason.starts_with(GIVEN_UP) => Some(reason.clone()),
+        TrialOutcome::Ran
+        | TrialOutcome::CannotDoThis { .. }
+        | TrialOutcome::Missing { .. }
+        | TrialOutcome::Failed { .. }
+        | TrialOutcome::Skipped { .. } => None,
+    })
 }
 
 /// What makes one scenario doubtful: its A/A control, or too few rounds.

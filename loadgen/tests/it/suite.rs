@@ -174,6 +174,51 @@ fn a_tiny_suite_leaves_an_artefact() {
     );
 }
 
+/// Runs end all they began: a long suite needs no more descriptors than a short one. What is wrong
+/// with one scenario is told of it, and the others are kept.
+#[test]
+fn a_long_suite_needs_few_descriptors_and_survives_a_scenario() {
+    let scratch = tempfile::tempdir().unwrap();
+    let peers = scratch.path().join("peers");
+    write_peer(&peers, "null", "null", "loadgen", "{{ body_bytes }}", "");
+    let wrong = "cannot = [{ when = \"1 // (body_bytes - 9) > 1\", reason = \"never\" }]";
+    write_peer(
+        &peers,
+        "node",
+        "subject",
+        "loadgen",
+        "{{ body_bytes }}",
+        wrong,
+    );
+    let scenarios = scratch.path().join("long.toml");
+    let text = "run = \"20ms\"\nwarmup = \"20ms\"\nrounds = 2\npeers = [\"null\", \"node\"]\n\
+                [[scenario]]\ngroup = \"body\"\nrules = \"none\"\noperations = 0\nconnections = 2\n\
+                body_bytes = [0, 1, 2, 9, 10]\n";
+    fs::write(&scenarios, text).unwrap();
+    let out = scratch.path().join("out.json");
+    // Each leaked ring would take five and more; there are more than thirty runs.
+    let script = "ulimit -n 64 && exec \"$0\" suite \"$1\" --peers-folder \"$2\" --out \"$3\" \
+                  --max-steal 100";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_loadgen")])
+        .args([&scenarios, &peers, &out])
+        .output()
+        .unwrap();
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{talk}");
+    let artefact = Artefact::from_json(&fs::read_to_string(&out).unwrap()).unwrap();
+    for trial in &artefact.trials {
+        let skipped = matches!(&trial.outcome, TrialOutcome::Skipped { reason }
+            if reason.starts_with("it could not be run: "));
+        let is_wrong = trial.scenario.contains("body9");
+        assert_eq!(skipped, is_wrong, "{trial:?}");
+        assert!(is_wrong || trial.outcome == TrialOutcome::Ran, "{trial:?}");
+    }
+    assert_eq!(artefact.trials.len(), 10);
+    let told = |doubt: &&String| doubt.contains("body9") && doubt.contains("could not be run");
+    assert_eq!(artefact.doubts.iter().filter(told).count(), 1);
+}
+
 #[test]
 fn what_cannot_be_run_is_said() {
     let scratch = tempfile::tempdir().unwrap();
