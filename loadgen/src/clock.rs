@@ -19,6 +19,20 @@ pub fn thread_cpu_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::ThreadCPUTime))
 }
 
+/// Time the calling thread was ready to run while its CPU was another thread's, so far, nanoseconds;
+/// 0 where the kernel does not count it.
+#[must_use]
+pub fn thread_kept_waiting_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    kept_waiting_ns(&text)
+}
+
+/// The second number of a schedstat: time spent running, time spent waiting, times begun.
+fn kept_waiting_ns(schedstat: &str) -> u64 {
+    let mut numbers = schedstat.split_ascii_whitespace();
+    numbers.nth(1).and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
 /// Seconds since 1970, for the record only.
 #[must_use]
 pub fn wall_time() -> Duration {
@@ -109,6 +123,14 @@ mod tests {
         );
         check("", "", 0.0);
         check("cpu 1 2 x", "cpu 3 4", 0.0);
+    }
+
+    #[test]
+    fn waiting_for_a_cpu_is_the_second_number() {
+        let check = |text: &str, expected: u64| assert_eq!(kept_waiting_ns(text), expected);
+        check("9000 1234 7\n", 1234);
+        check("", 0);
+        check("9000 many 7", 0);
     }
 
     #[test]

@@ -24,6 +24,9 @@ const VIEW_LINES: u16 = 10;
 const NAME_COLUMNS: usize = 10;
 const PLOT_NAME_COLUMNS: u16 = 24;
 
+/// From this share of a second on it is shown that others had the generator's CPU.
+const KEPT_WAITING_SHOWN: f64 = 0.01;
+
 /// Distance of plain progress lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -279,6 +282,10 @@ fn numbers_of(totals: &Totals, row: &SecondRow) -> Vec<Line<'static>> {
     let mut generator = format!("{:.0} % of a CPU", 100.0 * row.client_cpu);
     if row.lag_p99_us > 0.0 {
         generator += &format!("   schedule lag p99 {}", human_us(row.lag_p99_us));
+    }
+    if row.client_kept_waiting >= KEPT_WAITING_SHOWN {
+        let kept = 100.0 * row.client_kept_waiting;
+        generator += &format!("   kept waiting for it {kept:.0} %");
     }
     generator += &format!("   stolen {:.1} %", 100.0 * row.stolen_share);
     vec![

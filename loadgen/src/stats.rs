@@ -223,6 +223,8 @@ pub struct Stats {
     pub worker_cpu_ns: u64,
     /// The part of it that was burnt waiting for a request to fall due.
     pub waited_awake_ns: u64,
+    /// Time the workers were ready to run while their CPUs were others'.
+    pub kept_waiting_ns: u64,
     /// What the slow clients did.
     pub slow: SlowStats,
 }
@@ -252,6 +254,7 @@ impl Stats {
             lag: new_latencies(),
             worker_cpu_ns: 0,
             waited_awake_ns: 0,
+            kept_waiting_ns: 0,
             slow: SlowStats::default(),
         }
     }
@@ -321,6 +324,7 @@ impl Stats {
         self.received_bytes += other.received_bytes;
         self.worker_cpu_ns += other.worker_cpu_ns;
         self.waited_awake_ns += other.waited_awake_ns;
+        self.kept_waiting_ns += other.kept_waiting_ns;
         self.slow.rounds += other.slow.rounds;
         self.slow.bytes += other.slow.bytes;
         self.slow.refused += other.slow.refused;
@@ -340,6 +344,7 @@ impl Stats {
         self.received_bytes = 0;
         self.worker_cpu_ns = 0;
         self.waited_awake_ns = 0;
+        self.kept_waiting_ns = 0;
         self.slow = SlowStats::default();
         self.given_up.clear();
         self.connects.clear();

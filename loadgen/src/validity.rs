@@ -35,6 +35,8 @@ impl Default for Gates {
 pub struct Facts {
     /// CPU use of the busiest worker.
     pub worker_cpu_share: f64,
+    /// Share of the time in which the workers were ready to run and their CPUs were others'.
+    pub kept_waiting_share: f64,
     /// Schedule lag and ratio, of open loops.
     pub open: Option<OpenFacts>,
     /// 99th percentile of the latency, seconds.
@@ -68,6 +70,9 @@ const PERCENTILES_FROM_REQUESTS: u64 = 1000;
 
 /// From this share on, the rate of a closed loop may be the generator's.
 const CLOSED_LOOP_CPU_SHARE: f64 = 0.9;
+
+/// From this share on, lateness may be the doing of what else runs on the generator's CPUs.
+const KEPT_WAITING_SHARE: f64 = 0.01;
 
 impl Gates {
     /// Why the run is invalid; empty when it is valid.
@@ -136,6 +141,14 @@ pub fn warnings(facts: &Facts) -> Vec<String> {
             100.0 * cpu
         ));
     }
+    let kept_waiting = facts.kept_waiting_share;
+    if kept_waiting > KEPT_WAITING_SHARE && facts.duration_s >= CPU_SHARES_FROM_S {
+        warnings.push(format!(
+            "others had the generator's CPU for {:.1} % of the time while it was ready to run: give it \
+             one of its own (--cpu), or its lateness is in the latencies",
+            100.0 * kept_waiting
+        ));
+    }
     warnings
 }
 
@@ -145,6 +158,7 @@ mod tests {
 
     const GOOD: Facts = Facts {
         worker_cpu_share: 0.5,
+        kept_waiting_share: 0.009,
         open: Some(OpenFacts {
             rate_ratio: 1.0,
             lag_p99_s: 0.000_05,
@@ -200,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_closed_loop_is_warned_of() {
+    fn a_busy_closed_loop_and_a_shared_cpu_are_warned_of() {
         let closed = Facts {
             open: None,
             worker_cpu_share: 0.95,
@@ -208,5 +222,10 @@ mod tests {
         };
         assert_eq!(warnings(&closed).len(), 1);
         assert_eq!(warnings(&GOOD).len(), 0);
+        let crowded = Facts {
+            kept_waiting_share: 0.2,
+            ..GOOD
+        };
+        assert!(warnings(&crowded)[0].contains("for 20.0 % of the time"));
     }
 }

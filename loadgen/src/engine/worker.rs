@@ -11,7 +11,7 @@ use super::client::Client;
 use super::pace::{Asked, Pace, Ticket, TicketSlot, Wait};
 use super::wait::{Bell, Slot};
 use super::{Report, RunError, Sample, Shared, WorkerEnd, slow};
-use crate::clock::{monotonic_ns, thread_cpu_ns};
+use crate::clock::{monotonic_ns, thread_cpu_ns, thread_kept_waiting_ns};
 use crate::draw::Draw;
 use crate::exchange::Judge;
 use crate::io::{Hangup, LiveDriver, Timer, TimerControl, Turn, spawn};
@@ -472,9 +472,11 @@ struct Reporter<'a> {
     reports: &'a mpsc::Sender<(usize, Report)>,
     recycled: mpsc::Receiver<Box<Stats>>,
     index: u64,
-    /// Beginning of what the next report covers, and this thread's CPU time then.
+    /// Beginning of what the next report covers, and this thread's CPU time then, and for how long
+    /// it had been kept waiting for its CPU.
     since_ns: u64,
     since_cpu_ns: u64,
+    since_kept_waiting_ns: u64,
     first_ns: u64,
     first_cpu_ns: u64,
     /// CPU time that was burnt waiting, so far.
@@ -495,6 +497,7 @@ impl<'a> Reporter<'a> {
             index: 0,
             since_ns: now,
             since_cpu_ns: cpu,
+            since_kept_waiting_ns: thread_kept_waiting_ns(),
             first_ns: now,
             first_cpu_ns: cpu,
             waited_awake_ns: 0,
@@ -506,6 +509,7 @@ impl<'a> Reporter<'a> {
             // The warm-up costs nothing.
             self.first_cpu_ns = thread_cpu_ns();
             self.since_cpu_ns = self.first_cpu_ns;
+            self.since_kept_waiting_ns = thread_kept_waiting_ns();
         } else if now >= self.since_ns + SECOND_NS {
             self.flush(worker, now);
         }
@@ -522,6 +526,9 @@ impl<'a> Reporter<'a> {
         std::mem::swap(&mut *worker.stats.borrow_mut(), &mut *stats);
         let cpu = thread_cpu_ns();
         stats.worker_cpu_ns = cpu.saturating_sub(self.since_cpu_ns);
+        let kept_waiting = thread_kept_waiting_ns();
+        stats.kept_waiting_ns = kept_waiting.saturating_sub(self.since_kept_waiting_ns);
+        self.since_kept_waiting_ns = kept_waiting;
         self.waited_awake_ns += stats.waited_awake_ns;
         let length_s = now.saturating_sub(self.since_ns) as f64 / 1e9;
         let report = Report::Second {

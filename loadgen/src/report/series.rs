@@ -41,6 +41,8 @@ pub struct SecondRow {
     pub lag_p99_us: f64,
     /// CPU time of all workers per second.
     pub client_cpu: f64,
+    /// Time the workers were ready to run and their CPUs were others', per second.
+    pub client_kept_waiting: f64,
     /// Stolen share of the machine's CPU time.
     pub stolen_share: f64,
 }
@@ -69,6 +71,7 @@ impl SecondRow {
             latency_us: Percentiles::of(&stats.latencies()),
             lag_p99_us: super::microseconds(stats.lag.value_at_quantile(0.99)),
             client_cpu: stats.worker_cpu_ns as f64 / 1e9 / length_s,
+            client_kept_waiting: stats.kept_waiting_ns as f64 / 1e9 / length_s,
             stolen_share: second.stolen_share,
         }
     }

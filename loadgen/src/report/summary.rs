@@ -74,6 +74,8 @@ pub struct Summary {
     pub client_cpu_us_per_request: Option<f64>,
     /// The part of it burnt waiting for requests to fall due; open loops only.
     pub client_waiting_cpu_s: Option<f64>,
+    /// Time its workers were ready to run while their CPUs were others'.
+    pub client_kept_waiting_s: f64,
     /// CPU use of its busiest worker without that waiting, as a share of one CPU.
     pub worker_cpu_share: f64,
     /// The most memory the generator had resident.
@@ -273,7 +275,7 @@ impl Summary {
         let rate_ratio = outcome
             .open
             .and_then(|open| share(open.sent_in_time, open.due));
-        let facts = facts(outcome, &latencies, rate_ratio);
+        let facts = facts(outcome, plan.cpus.len(), &latencies, rate_ratio);
         let invalid_reasons = gates.invalid_reasons(&facts);
         let cpu = outcome.client_cpu.as_secs_f64();
         let kinds: Vec<KindSummary> = plan
@@ -305,6 +307,7 @@ impl Summary {
             client_cpu_s: cpu,
             client_cpu_us_per_request: (requests > 0).then(|| 1e6 * cpu / to_f64(requests)),
             client_waiting_cpu_s: outcome.open.map(|_| to_f64(stats.waited_awake_ns) / 1e9),
+            client_kept_waiting_s: to_f64(stats.kept_waiting_ns) / 1e9,
             worker_cpu_share: outcome.worker_cpu_share_max,
             client_peak_rss_bytes: outcome.peak_rss_bytes,
             stolen_share: outcome.stolen_share,
@@ -427,10 +430,22 @@ impl KindSummary {
     }
 }
 
-fn facts(outcome: &Outcome, latencies: &Latencies, rate_ratio: Option<f64>) -> Facts {
+/// The share of the time in which the workers were kept waiting for their CPUs.
+fn kept_waiting_share(outcome: &Outcome, workers: usize) -> f64 {
+    let all = outcome.duration.as_secs_f64() * to_f64(workers as u64);
+    to_f64(outcome.stats.kept_waiting_ns) / 1e9 / all.max(1e-9)
+}
+
+fn facts(
+    outcome: &Outcome,
+    workers: usize,
+    latencies: &Latencies,
+    rate_ratio: Option<f64>,
+) -> Facts {
     let seconds = |latencies: &Latencies| microseconds(latencies.value_at_quantile(0.99)) / 1e6;
     Facts {
         worker_cpu_share: outcome.worker_cpu_share_max,
+        kept_waiting_share: kept_waiting_share(outcome, workers),
         open: outcome.open.map(|_| OpenFacts {
             rate_ratio: rate_ratio.unwrap_or(1.0),
             lag_p99_s: seconds(&outcome.stats.lag),
