@@ -3,11 +3,16 @@
 //!
 //! `edited` is the first: header operations, merged `Vary`, rendered lines. `per_request` is the second,
 //! appended behind the remembered first: `Age`, `Cache-Status`, the CORS block with the echoed origin.
+//!
+//! `idle` is `edited` with 0, 1, 10 and 100 operations that have no effect on this response, by what
+//! keeps them from it. On a hit they cost nothing where the head is remembered: `tests/counters.py`.
 
 use std::hint::black_box;
 
 use corsair_cache::{CacheStatus, Outcome, write_cache_status};
-use corsair_http1::{FieldSection, KnownField, decimal, status_line};
+use corsair_http1::{
+    FieldSection, HeadLimits, KnownField, Parsed, Request, RequestHead, decimal, status_line,
+};
 use corsair_rules::{
     CorsPolicies, CorsPolicySpec, EditContext, HeaderConditionSpec, HeaderOp, HeaderOpSpec,
     HeaderPolicy, RequestOrigin, merge_vary,
@@ -44,6 +49,7 @@ fn append_edited(
     stored: &FieldSection,
     operations: &HeaderPolicy,
     policies: &CorsPolicies,
+    request: Option<Request<'_>>,
     section: &mut FieldSection,
     out: &mut Vec<u8>,
 ) {
@@ -58,7 +64,7 @@ fn append_edited(
             path: b"/fonts/inter.woff2",
             query: None,
             cache: Outcome::Hit.as_str(),
-            request: None,
+            request,
         },
     );
     let vary = policies.vary_contribution(stored.get(KnownField::ContentType));
@@ -103,7 +109,14 @@ fn reply(criterion: &mut Criterion) {
     .expect("a thousand exact origins");
     let mut section = FieldSection::new();
     let mut out = Vec::with_capacity(4096);
-    append_edited(&stored, &operations, &policies, &mut section, &mut out);
+    append_edited(
+        &stored,
+        &operations,
+        &policies,
+        None,
+        &mut section,
+        &mut out,
+    );
     let head = String::from_utf8(out.clone()).expect("ASCII");
     assert!(head.contains("Vary: Accept-Encoding, Origin\r\n"), "{head}");
     assert!(
@@ -119,6 +132,7 @@ fn reply(criterion: &mut Criterion) {
                 black_box(&stored),
                 &operations,
                 &policies,
+                None,
                 &mut section,
                 &mut out,
             );
@@ -149,5 +163,109 @@ fn reply(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, reply);
+/// What keeps an operation from having an effect.
+const IDLE: [&str; 9] = [
+    "status",
+    "path",
+    "content type",
+    "method",
+    "request header",
+    "absent, remove",
+    "absent, remove, known",
+    "absent, replace",
+    "present, default",
+];
+
+/// The operation of this number that has no effect on the response of this bench.
+fn idle(kind: &str, number: usize) -> HeaderOpSpec {
+    let always = HeaderConditionSpec::default;
+    let when = |when| HeaderOpSpec {
+        when,
+        ..set(&format!("X-Idle-{number}"), "1")
+    };
+    let bare = |op, name: String, value: Option<&str>, pattern: Option<&str>| HeaderOpSpec {
+        op,
+        name,
+        value: value.map(str::to_owned),
+        pattern: pattern.map(str::to_owned),
+        when: always(),
+    };
+    match kind {
+        "status" => when(HeaderConditionSpec {
+            status: vec!["5xx".into()],
+            ..always()
+        }),
+        "path" => when(HeaderConditionSpec {
+            path: vec![format!("/pages-{number}/**")],
+            ..always()
+        }),
+        "content type" => when(HeaderConditionSpec {
+            content_type: vec!["text/html".into()],
+            ..always()
+        }),
+        "method" => when(HeaderConditionSpec {
+            methods: vec!["POST".into()],
+            ..always()
+        }),
+        "request header" => when(HeaderConditionSpec {
+            request_header: vec![format!("X-Flag-{number}: on")],
+            ..always()
+        }),
+        "absent, remove" => bare(HeaderOp::Remove, format!("X-Idle-{number}"), None, None),
+        "absent, remove, known" => bare(HeaderOp::Remove, "Set-Cookie".into(), None, None),
+        "absent, replace" => {
+            let name = format!("X-Idle-{number}");
+            bare(HeaderOp::Replace, name, Some("1"), Some("0"))
+        }
+        "present, default" => bare(HeaderOp::Default, "Server".into(), Some("edge"), None),
+        other => unreachable!("a kind of this bench: {other}"),
+    }
+}
+
+fn idle_operations(criterion: &mut Criterion) {
+    const REQUEST: &[u8] = b"GET /fonts/inter.woff2 HTTP/1.1\r\nHost: cdn.example.com\r\n\
+        Origin: https://tenant-777.example.com\r\nAccept: */*\r\nAccept-Encoding: gzip, br\r\n\
+        User-Agent: bench\r\nX-Trace-Id: 4bf92f3577b34da6\r\n\r\n";
+    let mut head = RequestHead::new();
+    let parsed = head.parse(REQUEST, &HeadLimits::default());
+    assert!(matches!(parsed, Ok(Parsed::Complete)), "{parsed:?}");
+    let request = Some(head.view(REQUEST));
+    let stored = stored_fields();
+    let policies = CorsPolicies::compile(vec![CorsPolicySpec {
+        origins: vec!["https://tenant-777.example.com".into()],
+        ..CorsPolicySpec::default()
+    }])
+    .expect("one origin");
+    let (mut section, mut out) = (FieldSection::new(), Vec::with_capacity(4096));
+    let mut edited = |operations: &HeaderPolicy| {
+        out.clear();
+        append_edited(
+            black_box(&stored),
+            operations,
+            &policies,
+            request,
+            &mut section,
+            &mut out,
+        );
+        out.len()
+    };
+    let unedited = edited(&HeaderPolicy::none());
+    let mut group = criterion.benchmark_group("reply/idle");
+    group.bench_function("none", |bench| {
+        bench.iter(|| edited(&HeaderPolicy::none()));
+    });
+    for kind in IDLE {
+        for count in [1, 10, 100] {
+            let specs = (0..count).map(|number| idle(kind, number)).collect();
+            let operations = HeaderPolicy::compile(specs).expect("operations that hold");
+            assert_eq!(edited(&operations), unedited, "{kind} has no effect");
+            group.bench_function(format!("{kind}/{count}"), |bench| {
+                bench.iter(|| edited(&operations));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, reply, idle_operations);
 criterion_main!(benches);

@@ -145,3 +145,46 @@ fn routes_have_operations_of_their_own() {
         node.get("/s").send().is(200).header("X-Where", "site");
     }
 }
+
+/// What a path or a host decides is in the remembered head of that path and host, and in no other;
+/// what the method decides is in none.
+#[test]
+fn remembered_heads_are_of_one_path_host_and_method() {
+    let upstream = Upstream::start();
+    let when = |condition: &str| value("yes") + &format!("when = {{ {condition} }}\n");
+    let only_by_path = [
+        op("set", "X-Path", &when("path = [\"/a\"]")),
+        op("set", "X-Where", &value("${host}${path}")),
+    ]
+    .concat();
+    let by_method = op("set", "X-Method", &when("methods = [\"GET\"]"));
+    for (site, has_method) in [
+        (only_by_path.clone(), false),
+        (only_by_path + &by_method, true),
+    ] {
+        let node = NodeConfig::before(&upstream).site(&site).start();
+        for target in ["/a", "/a", "/b"] {
+            upstream
+                .expect(&format!("GET {target}"))
+                .reply(200)
+                .header(FRESH.0, FRESH.1);
+        }
+        for word in ["miss", "hit", "hit"] {
+            for (host, target) in [("one.test", "/a"), ("TWO.test", "/a"), ("one.test", "/b")] {
+                let response = node.get(target).host(host).send();
+                let place = format!("{}{target}", host.to_lowercase());
+                response.is(200).cache(word).header("X-Where", &place);
+                match target {
+                    "/a" => response.header("X-Path", "yes"),
+                    _ => response.lacks("X-Path"),
+                };
+                let head = node.ask("HEAD", target).host(host).send();
+                head.is(200).cache("hit").lacks("X-Method");
+                match has_method {
+                    true => response.header("X-Method", "yes"),
+                    false => response.lacks("X-Method"),
+                };
+            }
+        }
+    }
+}

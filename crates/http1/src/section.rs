@@ -68,6 +68,8 @@ pub struct FieldSection {
     text: Vec<u8>,
     lines: Vec<SectionLine>,
     present: KnownSet,
+    /// A bit for each length of a name that is not in the table.
+    other_lens: u64,
     /// Bytes of the lines that are not removed.
     live: usize,
     /// Does the text hold exactly the lines, in their order?
@@ -98,6 +100,7 @@ impl Clone for FieldSection {
         self.text.clone_from(&source.text);
         self.lines.clone_from(&source.lines);
         self.present = source.present;
+        self.other_lens = source.other_lens;
         self.live = source.live;
         self.layout = source.layout;
     }
@@ -111,6 +114,7 @@ impl FieldSection {
             text: Vec::new(),
             lines: Vec::new(),
             present: KnownSet::EMPTY,
+            other_lens: 0,
             live: 0,
             layout: Layout::Exact,
         }
@@ -121,6 +125,7 @@ impl FieldSection {
         self.text.clear();
         self.lines.clear();
         self.present = KnownSet::EMPTY;
+        self.other_lens = 0;
         self.live = 0;
         self.layout = Layout::Exact;
     }
@@ -155,8 +160,9 @@ impl FieldSection {
         };
         self.lines.push(line);
         self.live += line.rendered_len();
-        if let Some(field) = known {
-            self.present.insert(field);
+        match known {
+            Some(field) => self.present.insert(field),
+            None => self.other_lens |= len_bit(name.len()),
         }
     }
 
@@ -202,6 +208,14 @@ impl FieldSection {
     #[inline]
     pub fn any_of(&self, fields: KnownSet) -> bool {
         self.present.intersects(fields)
+    }
+
+    /// May there be a line of this name, which is none of [`KnownField`]'s? A look at the name's
+    /// length, without a walk: `false` is certain, `true` is not.
+    #[must_use]
+    #[inline]
+    pub fn may_have_other(&self, name: &[u8]) -> bool {
+        self.other_lens & len_bit(name.len()) != 0
     }
 
     /// The value of the field's first line.
@@ -275,10 +289,12 @@ impl FieldSection {
     fn recount(&mut self) {
         self.live = 0;
         self.present = KnownSet::EMPTY;
+        self.other_lens = 0;
         for line in &self.lines {
             self.live += line.rendered_len();
-            if let Some(field) = line.known {
-                self.present.insert(field);
+            match line.known {
+                Some(field) => self.present.insert(field),
+                None => self.other_lens |= len_bit(line.name_len as usize),
             }
         }
     }
@@ -372,6 +388,11 @@ impl FieldSection {
     pub fn heap_bytes(&self) -> usize {
         self.text.capacity() + self.lines.capacity() * size_of::<SectionLine>()
     }
+}
+
+/// The last bit stands for all lengths from there on.
+fn len_bit(name_len: usize) -> u64 {
+    1 << name_len.min(63)
 }
 
 impl PartialEq for FieldSection {

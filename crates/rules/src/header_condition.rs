@@ -3,8 +3,8 @@
 //! All conditions given must hold; of several values of one condition, one must. A condition that
 //! looks at nothing costs nothing. Never looks at a body.
 
-use crate::glob::Glob;
 use crate::header_policy::EditContext;
+use crate::header_request::{RequestTest, any_holds};
 use crate::media_type::MediaPattern;
 use crate::route::PathPattern;
 use corsair_http1::{FieldSection, KnownField, is_token};
@@ -22,13 +22,6 @@ pub struct HeaderConditionSpec {
     pub content_type: Vec<String>,
     /// `Name` (present) or `Name: value`, where `*` in the value stands for any run.
     pub request_header: Vec<String>,
-}
-
-#[derive(Debug, Clone)]
-struct RequestTest {
-    name: Box<[u8]>,
-    known: Option<KnownField>,
-    value: Option<Glob>,
 }
 
 /// Compiled conditions.
@@ -72,7 +65,7 @@ impl Condition {
         }
         for text in &spec.request_header {
             keep(
-                parse_request_test(text),
+                RequestTest::parse(text),
                 text,
                 &mut condition.request,
                 &mut bad,
@@ -87,21 +80,38 @@ impl Condition {
 
     /// Whether it asks for nothing.
     pub(crate) fn is_always(&self) -> bool {
-        self.status.is_empty() && self.media.is_empty() && self.is_static()
+        self.status.is_empty()
+            && self.methods.is_empty()
+            && self.paths.is_empty()
+            && self.media.is_empty()
+            && self.request.is_empty()
     }
 
-    /// Whether it looks at nothing but the response.
+    /// Whether it is the same for every request to which one stored response is sent.
+    ///
+    /// The path is part of the cache key, and only GET and HEAD are answered from the store
+    /// (RFC 9111 §4), so a list of methods that has both or none of them tells nothing apart.
     pub(crate) fn is_static(&self) -> bool {
-        self.methods.is_empty() && self.paths.is_empty() && self.request.is_empty()
+        let allows = |method: &[u8]| any_or_none(&self.methods, |own| **own == *method);
+        allows(b"GET") == allows(b"HEAD") && self.request.is_empty()
     }
 
+    /// Whether all hold but those on request headers, which are asked once for many operations.
     #[inline]
-    pub(crate) fn holds(&self, section: &FieldSection, context: &EditContext<'_>) -> bool {
+    pub(crate) fn holds_beside_request_fields(
+        &self,
+        section: &FieldSection,
+        context: &EditContext<'_>,
+    ) -> bool {
         self.status_holds(context)
             && self.method_holds(context)
             && self.path_holds(context)
             && self.media_holds(section)
-            && any_or_none(&self.request, |test| test.holds(context))
+    }
+
+    /// The conditions on request headers; one of them must hold, if there are any.
+    pub(crate) fn request_tests(&self) -> &[RequestTest] {
+        &self.request
     }
 
     /// The first condition that does not hold, in words.
@@ -123,7 +133,7 @@ impl Condition {
                 Some(value) => format!("{} is not covered by `when.content_type`", text(value)),
                 None => "there is no Content-Type for `when.content_type`".to_owned(),
             })
-        } else if !any_or_none(&self.request, |test| test.holds(context)) {
+        } else if !any_holds(&self.request, context.request) {
             Some("no request header fits `when.request_header`".to_owned())
         } else {
             None
@@ -185,31 +195,6 @@ fn parse_status(text: &str) -> Option<(u16, u16)> {
     }
 }
 
-fn parse_request_test(text: &str) -> Option<RequestTest> {
-    let (name, value) = match text.split_once(':') {
-        Some((name, value)) => (name, Some(value.trim())),
-        None => (text, None),
-    };
-    is_token(name.as_bytes()).then(|| RequestTest {
-        name: name.as_bytes().into(),
-        known: KnownField::parse(name.as_bytes()),
-        value: value.map(|value| Glob::split_at_stars(value.as_bytes())),
-    })
-}
-
-impl RequestTest {
-    fn holds(&self, context: &EditContext<'_>) -> bool {
-        let Some(request) = context.request else {
-            return false;
-        };
-        let passes = |value: &[u8]| self.value.as_ref().is_none_or(|glob| glob.matches(value));
-        match self.known {
-            Some(field) => request.fields_named(field).any(passes),
-            None => request.fields_by_name(&self.name).any(passes),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,7 +239,10 @@ mod tests {
         let mut section = FieldSection::new();
         section.push(b"Content-Type", b"text/html; charset=utf-8");
         let condition = Condition::compile(spec).expect("conditions");
-        assert_eq!(condition.holds(&section, &context), expected, "{spec:?}");
+        let holds = condition.holds_beside_request_fields(&section, &context)
+            && any_holds(condition.request_tests(), context.request);
+        assert_eq!(holds, expected, "{spec:?}");
+        assert_eq!(condition.failing(&section, &context).is_none(), expected);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::cors::{CorsPolicies, is_cors_response_field};
 use crate::cors_spec::UpstreamMode;
 use crate::glob::{Glob, Replaced};
 use crate::header_condition::{Condition, HeaderConditionSpec};
+use crate::header_request::RequestConditions;
 use crate::header_template::{Scratch, Template, VALUE_BYTES_MAX};
 use crate::lint::{Lint, OpPlace, OpProblem, Severity};
 use crate::origin_pattern::{Dialect, OriginPattern};
@@ -171,6 +172,8 @@ pub(crate) struct Op {
     known: Option<KnownField>,
     /// `None`: always.
     pub(crate) when: Option<Box<Condition>>,
+    /// The number of its conditions on request headers in the policy's list.
+    asked: Option<usize>,
 }
 
 /// The header operations of one route.
@@ -202,6 +205,7 @@ pub(crate) struct Op {
 #[derive(Debug, Clone)]
 pub struct HeaderPolicy {
     ops: Vec<Op>,
+    requests: RequestConditions,
     is_static: bool,
 }
 
@@ -214,9 +218,10 @@ impl Default for HeaderPolicy {
 impl HeaderPolicy {
     /// No operations.
     #[must_use]
-    pub const fn none() -> Self {
+    pub fn none() -> Self {
         Self {
             ops: Vec::new(),
+            requests: RequestConditions::default(),
             is_static: true,
         }
     }
@@ -248,8 +253,20 @@ impl HeaderPolicy {
         {
             return Err(problems);
         }
+        let mut requests = RequestConditions::default();
+        for op in &mut ops {
+            let tests = op
+                .when
+                .as_ref()
+                .map_or(&[][..], |when| when.request_tests());
+            op.asked = (!tests.is_empty()).then(|| requests.enter(tests));
+        }
         let is_static = ops.iter().all(Op::is_static);
-        Ok(Self { ops, is_static })
+        Ok(Self {
+            ops,
+            requests,
+            is_static,
+        })
     }
 
     pub(crate) fn ops(&self) -> &[Op] {
@@ -262,8 +279,8 @@ impl HeaderPolicy {
         self.ops.is_empty()
     }
 
-    /// Whether the edit depends on nothing but the response and its status, so that the result may
-    /// be kept beside a stored response.
+    /// Whether the edit is the same for every request that one stored response answers with one
+    /// status, so that the result may be kept beside it: its host and path are in the cache key.
     #[must_use]
     pub fn is_static(&self) -> bool {
         self.is_static
@@ -276,14 +293,12 @@ impl HeaderPolicy {
             return;
         }
         let mut scratch = Scratch::new();
+        let holding = self.requests.holding(context.request);
+        let asked_holds = |number| self.requests.holds(number, &holding, context.request);
         for op in &self.ops {
-            if op.is_idle(section) {
-                continue;
-            }
-            if op
-                .when
-                .as_ref()
-                .is_none_or(|when| when.holds(section, context))
+            if op.asked.is_none_or(asked_holds)
+                && !op.is_idle(section)
+                && op.when_holds_beside_request(section, context)
             {
                 op.run(section, context, &mut scratch);
             }
@@ -370,6 +385,7 @@ fn compile_op(spec: &HeaderOpSpec, add: &mut impl FnMut(OpPlace, Lint)) -> Optio
         name: name.as_bytes().into(),
         known,
         when: when?,
+        asked: None,
     })
 }
 
@@ -520,6 +536,12 @@ impl Op {
         value_is_static && self.when.as_ref().is_none_or(|when| when.is_static())
     }
 
+    #[inline]
+    fn when_holds_beside_request(&self, section: &FieldSection, context: &EditContext<'_>) -> bool {
+        let when = self.when.as_ref();
+        when.is_none_or(|when| when.holds_beside_request_fields(section, context))
+    }
+
     /// Whether there is nothing to remove or replace; the cheapest test, so the first.
     #[inline]
     pub(crate) fn is_idle(&self, section: &FieldSection) -> bool {
@@ -532,7 +554,11 @@ impl Op {
             | Verb::Default(_)
             | Verb::RemovePrefix => false,
         };
-        only_takes && self.known.is_some_and(|field| !section.has(field))
+        only_takes
+            && match self.known {
+                Some(field) => !section.has(field),
+                None => !section.may_have_other(&self.name),
+            }
     }
 
     pub(crate) fn run(
@@ -577,7 +603,7 @@ impl Op {
     fn is_present(&self, section: &FieldSection) -> bool {
         match self.known {
             Some(field) => section.has(field),
-            None => section.get_named(&self.name).is_some(),
+            None => section.may_have_other(&self.name) && section.get_named(&self.name).is_some(),
         }
     }
 
@@ -588,7 +614,9 @@ impl Op {
         match self.known {
             Some(field) => section.set_first(field, value),
             None => {
-                section.remove_named(&self.name);
+                if section.may_have_other(&self.name) {
+                    section.remove_named(&self.name);
+                }
                 section.push(&self.name, value);
             }
         }

@@ -71,13 +71,15 @@ impl Template {
         Ok(Self::Variable(parts.into()))
     }
 
-    /// Whether the value is the same for every request to which the stored response is sent.
+    /// Whether the value is the same for every request to which the stored response is sent: host
+    /// and path are part of its key.
     pub(crate) fn is_static(&self) -> bool {
         match self {
             Self::Constant(_) => true,
             Self::Variable(parts) => parts.iter().all(|part| match part {
-                Part::Literal(_) | Part::Status => true,
-                Part::Host | Part::Path | Part::Query(_) | Part::Request(_) | Part::Cache => false,
+                Part::Literal(_) | Part::Host | Part::Path | Part::Status => true,
+                // A site may leave query parameters out of the key.
+                Part::Query(_) | Part::Request(_) | Part::Cache => false,
             }),
         }
     }
@@ -281,7 +283,7 @@ mod tests {
         };
         assert_eq!(facts("a"), (true, false));
         assert_eq!(facts("a${status}"), (true, false));
-        assert_eq!(facts("${host}"), (false, false));
+        assert_eq!(facts("${host}${path}"), (true, false));
         assert_eq!(facts("${cache}"), (false, false));
         assert_eq!(facts("${query.a}"), (false, true));
         assert_eq!(facts("x${request.Origin}"), (false, true));

@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod glob;
 mod header_condition;
 pub mod header_policy;
+mod header_request;
 mod header_template;
 mod header_trace;
 mod host_hash;

@@ -37,6 +37,15 @@ impl MediaPattern {
         let Some(value) = content_type else {
             return false;
         };
+        let value = trim_ows(value);
+        // Of many patterns most are for another type: no search for the subtype's end then.
+        if let Some(main) = &self.main
+            && !value
+                .get(..main.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(main))
+        {
+            return false;
+        }
         let essence = trim_ows(value.split(|&byte| byte == b';').next().unwrap_or(value));
         let Some(slash) = memchr::memchr(b'/', essence) else {
             return false;
@@ -89,6 +98,11 @@ mod tests {
             ("TEXT/html", "text/HTML", true),
             ("*/*", "a/b", true),
             ("*/*", "nonsense", false),
+            ("*/*", "", false),
+            ("font/*", "fon", false),
+            ("font/*", "font", false),
+            ("font/*", "font;/x", false),
+            ("font/*", " font/woff2", true),
         ];
         for (pattern, value, expected) in rows {
             let pattern = MediaPattern::parse(pattern).expect("valid");

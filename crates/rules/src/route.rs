@@ -88,6 +88,12 @@ impl PathPattern {
         let Some(mut rest) = path.strip_prefix(b"/") else {
             return false;
         };
+        // Of many patterns most differ at once: no search for the segment's end then.
+        if let Some(Segment::Literal(own)) = self.segments.first()
+            && !rest.starts_with(own)
+        {
+            return false;
+        }
         for (index, segment) in self.segments.iter().enumerate() {
             let (text, behind) = split_segment(rest);
             if !segment.matches(text) {

@@ -260,6 +260,19 @@ fn check_section(section: &FieldSection, model: &Model) -> Result<(), TestCaseEr
         prop_assert_eq!(section.get(field), named.next().map(|line| &line.1[..]));
         prop_assert_eq!(section.has(field), section.get(field).is_some());
     }
+    let is_other = |name: &[u8]| KnownField::parse(name).is_none();
+    for (name, _) in model.iter().filter(|line| is_other(&line.0)) {
+        prop_assert!(section.may_have_other(name));
+    }
+    let others = model.iter().filter(|line| is_other(&line.0));
+    let lens: Vec<usize> = others.map(|line| line.0.len()).collect();
+    for len in (1..63).filter(|len| !lens.contains(len)) {
+        prop_assert!(
+            !section.may_have_other(&vec![b'x'; len]),
+            "no name has {} bytes",
+            len
+        );
+    }
     Ok(())
 }
 

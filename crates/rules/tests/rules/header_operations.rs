@@ -208,7 +208,7 @@ fn conditions() {
 }
 
 #[test]
-fn what_depends_on_the_request_is_not_static() {
+fn what_requests_for_one_stored_response_differ_in_is_not_static() {
     let is_static = |spec: HeaderOpSpec| {
         HeaderPolicy::compile(vec![spec])
             .expect("valid")
@@ -219,8 +219,11 @@ fn what_depends_on_the_request_is_not_static() {
     assert!(HeaderPolicy::default().is_static(), "the default is none");
     assert!(is_static(set("a")) && is_static(set("${status}")));
     assert!(
-        !is_static(set("${cache}")) && !is_static(set("${query.a}")) && !is_static(set("${host}"))
+        is_static(set("${host}${path}")),
+        "both are in the cache key"
     );
+    assert!(!is_static(set("${cache}")) && !is_static(set("${query.a}")));
+    assert!(!is_static(set("${request.Referer}")));
     let when = |when| HeaderOpSpec { when, ..set("a") };
     let spec = HeaderConditionSpec::default;
     assert!(is_static(when(HeaderConditionSpec {
@@ -231,11 +234,13 @@ fn what_depends_on_the_request_is_not_static() {
         content_type: vec!["a/b".into()],
         ..spec()
     })));
-    assert!(!is_static(when(HeaderConditionSpec {
-        methods: vec!["GET".into()],
-        ..spec()
-    })));
-    assert!(!is_static(when(HeaderConditionSpec {
+    let of_methods = |methods: &[&str]| {
+        let methods = methods.iter().map(|&method| method.to_owned()).collect();
+        is_static(when(HeaderConditionSpec { methods, ..spec() }))
+    };
+    assert!(of_methods(&["POST", "PUT"]) && of_methods(&["GET", "HEAD"]));
+    assert!(!of_methods(&["GET"]) && !of_methods(&["HEAD", "POST"]));
+    assert!(is_static(when(HeaderConditionSpec {
         path: vec!["/".into()],
         ..spec()
     })));
