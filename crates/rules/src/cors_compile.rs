@@ -12,7 +12,6 @@ use crate::lint::{Lint, PolicyPlace, PolicyProblem, Severity};
 use crate::media_type::MediaPattern;
 use crate::origin_pattern::{Dialect, OriginPattern, PatternNote, SchemeRule};
 use crate::origin_set::OriginSet;
-use crate::web_origin::is_loopback_host;
 use corsair_http1::{KnownField, KnownSet, is_token};
 
 /// Longest lifetime that any browser keeps a preflight answer, in seconds (Firefox).
@@ -234,16 +233,17 @@ fn public_suffix_under(host: &str) -> Option<String> {
 }
 
 fn is_insecure(pattern: &OriginPattern) -> bool {
-    match pattern {
+    let may_be_http = match pattern {
         OriginPattern::Star | OriginPattern::Null => false,
         OriginPattern::Exact(rule) | OriginPattern::Suffix(rule) => match rule.scheme() {
-            SchemeRule::Http | SchemeRule::HttpOrHttps => !is_loopback_host(rule.host()),
+            SchemeRule::Http | SchemeRule::HttpOrHttps => true,
             SchemeRule::Https | SchemeRule::Custom(_) => false,
         },
         OriginPattern::StarAnywhere { prefix, .. } => {
             "http://".starts_with(&**prefix) || prefix.starts_with("http:")
         }
-    }
+    };
+    may_be_http && !pattern.is_loopback()
 }
 
 /// The audience, and the constant value when there is one.

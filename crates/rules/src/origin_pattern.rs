@@ -7,7 +7,9 @@
 //! on the request path: [`crate::OriginSet`] compiles patterns.
 
 use crate::host_name::{HostChange, HostFault, HostKind, operator_host};
-use crate::web_origin::{ORIGIN_BYTES_MAX, WebOrigin, default_port, is_scheme, parse_port};
+use crate::web_origin::{
+    ORIGIN_BYTES_MAX, WebOrigin, default_port, is_loopback_host, is_scheme, parse_port,
+};
 use core::fmt;
 
 /// Whose syntax and meaning a pattern has.
@@ -88,7 +90,7 @@ pub enum PatternNote {
     /// A `%` escape was read as the character behind it.
     Unescaped,
     /// The star covers more than whole labels under a host: it also covers names that begin or end
-    /// differently, and ports.
+    /// differently. One in the scheme or the port alone covers one host, and is not noted.
     OpenStar,
 }
 
@@ -223,6 +225,47 @@ impl OriginPattern {
         }
     }
 
+    /// The only host that a pattern with a star in its scheme or its port covers, in brackets when it
+    /// is an IPv6 address; `None` for a star that may stand for a part of the host, and without a host.
+    pub(crate) fn only_host(&self) -> Option<&str> {
+        match self {
+            Self::Exact(rule) => Some(&rule.host),
+            Self::StarAnywhere { prefix, suffix } => {
+                let in_port = prefix.split_once("://").and_then(|(_, behind)| {
+                    let (host, digits) = behind.rsplit_once(':')?;
+                    digits
+                        .bytes()
+                        .all(|byte| byte.is_ascii_digit())
+                        .then_some(host)
+                });
+                let in_scheme = || {
+                    suffix
+                        .split_once("://")
+                        .map(|(_, behind)| without_port(behind))
+                };
+                let is_whole = |host: &&str| match host.starts_with('[') {
+                    true => host.ends_with(']'),
+                    false => !host.is_empty(),
+                };
+                in_port.or_else(in_scheme).filter(is_whole)
+            }
+            Self::Star | Self::Null | Self::Suffix(_) => None,
+        }
+    }
+
+    /// Whether every host that the pattern covers is this machine's own, which no network path leads
+    /// to (Secure Contexts §3.1).
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self {
+            Self::Star | Self::Null => false,
+            Self::Exact(rule) | Self::Suffix(rule) => is_loopback_host(&rule.host),
+            Self::StarAnywhere { suffix, .. } => {
+                self.only_host().is_some_and(is_loopback_host)
+                    || without_port(suffix).ends_with(".localhost")
+            }
+        }
+    }
+
     /// Whether the pattern is one constant text, so that a response need not look at `Origin`.
     #[must_use]
     pub fn as_constant(&self) -> Option<String> {
@@ -325,6 +368,14 @@ fn write_rule(rule: &OriginRule, star: &str, out: &mut fmt::Formatter<'_>) -> fm
         PortRule::Absent => Ok(()),
         PortRule::Exact(port) => write!(out, ":{port}"),
         PortRule::Any => out.write_str(":*"),
+    }
+}
+
+/// What stands before `:` and digits.
+fn without_port(text: &str) -> &str {
+    match text.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        Some(_) | None => text,
     }
 }
 
@@ -481,11 +532,14 @@ fn parse_s3_star(text: &str, notes: &mut Vec<PatternNote>) -> Result<OriginPatte
         });
     }
     let (prefix, suffix) = lower.split_once('*').ok_or(PatternError::Star)?;
-    notes.push(PatternNote::OpenStar);
-    Ok(OriginPattern::StarAnywhere {
+    let pattern = OriginPattern::StarAnywhere {
         prefix: prefix.into(),
         suffix: suffix.into(),
-    })
+    };
+    if pattern.only_host().is_none() {
+        notes.push(PatternNote::OpenStar);
+    }
+    Ok(pattern)
 }
 
 #[cfg(test)]
@@ -606,6 +660,46 @@ mod tests {
         let (pattern, notes) = OriginPattern::parse("https://a*.com", Dialect::S3).expect("valid");
         assert!(matches!(pattern, OriginPattern::StarAnywhere { .. }));
         assert_eq!(notes, [PatternNote::OpenStar]);
+    }
+
+    #[test]
+    fn a_star_in_scheme_or_port_covers_one_host() {
+        let rows: &[(&str, Option<&str>, bool)] = &[
+            ("http://localhost:*", Some("localhost"), true),
+            ("http://localhost:30*", Some("localhost"), true),
+            ("http*://localhost", Some("localhost"), true),
+            ("http*://localhost:3000", Some("localhost"), true),
+            ("http*://app.localhost", Some("app.localhost"), true),
+            ("http://127.0.0.1:*", Some("127.0.0.1"), true),
+            ("http://[::1]:*", Some("[::1]"), true),
+            ("http*://[::1]", Some("[::1]"), true),
+            ("http://app-*.localhost:3000", None, true),
+            ("http://*.localhost", None, true),
+            ("https://example.com:*", Some("example.com"), false),
+            ("http*://example.com:8080", Some("example.com"), false),
+            ("http://localhost*", None, false),
+            ("http://*localhost", None, false),
+            ("http://127.0.0.*", None, false),
+            ("http://[::1*", None, false),
+            ("http://[2001:db8:*", None, false),
+            ("http*://[2001:db8::1]:1", Some("[2001:db8::1]"), false),
+            (
+                "http://localhost.example.com:*",
+                Some("localhost.example.com"),
+                false,
+            ),
+            ("http://a*.com:80", None, false),
+            ("*localhost", None, false),
+            ("http://:*", None, false),
+        ];
+        for (text, host, is_loopback) in rows {
+            let (pattern, notes) = OriginPattern::parse(text, Dialect::S3).expect(text);
+            let told = (pattern.only_host(), pattern.is_loopback());
+            assert_eq!(told, (*host, *is_loopback), "{text}");
+            let is_open = notes.contains(&PatternNote::OpenStar);
+            let is_suffix = matches!(pattern, OriginPattern::Suffix(_));
+            assert_eq!(is_open, host.is_none() && !is_suffix, "{text}");
+        }
     }
 
     #[test]
