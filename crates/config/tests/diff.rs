@@ -329,3 +329,110 @@ proptest! {
         }
     }
 }
+
+/// Header patterns are compared by every way in which they can cover a name, not by a sample of each.
+#[test]
+fn header_patterns_that_cross() {
+    let asks = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+        let names = names.join(", ");
+        cors(&format!(
+            "origins = [\"https://a.test\"]\ndialect = \"s3\"\nrequest_headers = [{names}]"
+        ))
+    };
+    let other = "+ request header every other but authorization https://a.test";
+    check_diff(&asks(&["x-*"]), &asks(&["*"]), &[other]);
+    check_diff(&asks(&["*r"]), &asks(&["*"]), &[other]);
+    check_diff(&asks(&["x-any-other"]), &asks(&["*"]), &[other]);
+    check_diff(
+        &asks(&["x-any*"]),
+        &asks(&["x-*"]),
+        // What begins with `x-`, but not with `x-any`.
+        &["+ request header x-ba https://a.test"],
+    );
+    // `aba` begins and ends like both, and is too short for the one that asks for both.
+    check_diff(
+        &asks(&["ab*ba"]),
+        &asks(&["ab*ba", "aba"]),
+        &["+ request header aba https://a.test"],
+    );
+    check_diff(&asks(&["x-*", "x-a*"]), &asks(&["x-*"]), &[]);
+    check_diff(&asks(&["a*", "*"]), &asks(&["*"]), &[]);
+    check_diff(&asks(&["auth*"]), &asks(&["*"]), &[other]);
+}
+
+/// One policy for what begins, one for what ends: only a name that does both is granted to both.
+#[test]
+fn header_patterns_of_several_policies() {
+    let policy = |origin: &str, names: &str| {
+        format!(
+            "[[site.cors]]\norigins = [\"https://{origin}.test\"]\ndialect = \"s3\"\n\
+             request_headers = [{names}]\n"
+        )
+    };
+    let apart = policy("a", "\"x-*\"") + &policy("b", "\"*-id\"");
+    let crossed = apart.clone() + &policy("b", "\"x-*-id\"") + &policy("a", "\"x-*-id\"");
+    check_diff(&apart, &crossed, &[]);
+    let wider = apart.clone() + &policy("c", "\"x-*-id\"");
+    let found = compare(&apart, &wider);
+    assert!(found.widened > 0 && found.narrowed == 0, "{found:?}");
+    let third = policy("c", "\"k\"");
+    let told = compare(
+        &(apart.clone() + &third),
+        &(apart + &third + &policy("c", "\"x-*-id\"")),
+    );
+    let names = told.routes.iter().flat_map(|route| &route.changes);
+    let names: Vec<&str> = names.map(|change| change.detail.as_str()).collect();
+    assert_eq!(names, ["x-any-id"], "`x-id` is too short for `x-*-id`");
+}
+
+#[test]
+fn a_star_of_exposed_headers_is_a_name_to_pages_with_credentials() {
+    let exposes = |names: &str, credentials: bool| {
+        cors(&format!(
+            "origins = [\"https://a.test\"]\nexpose = [{names}]\ncredentials = {credentials}"
+        ))
+    };
+    let (star, etag) = ("\"*\"", "\"ETag\"");
+    check_diff(
+        &exposes(star, false),
+        &exposes(etag, false),
+        &["- expose * https://a.test"],
+    );
+    check_diff(
+        &exposes(etag, false),
+        &exposes(star, false),
+        &["+ expose * https://a.test"],
+    );
+    check_diff(
+        &exposes(star, true),
+        &exposes(etag, true),
+        &["+ expose etag https://a.test", "- expose * https://a.test"],
+    );
+}
+
+#[test]
+fn responses_without_a_content_type_are_a_kind() {
+    let typed = cors("origins = [\"https://a.test\"]\nwhen = { content_type = [\"*/*\"] }");
+    let all = cors("origins = [\"https://a.test\"]");
+    check_diff(
+        &typed,
+        &all,
+        &["+ content type no content type https://a.test"],
+    );
+    check_diff(
+        &all,
+        &typed,
+        &["- content type no content type https://a.test"],
+    );
+    let odd = |types: &str| {
+        cors(&format!(
+            "origins = [\"https://a.test\"]\nwhen = {{ content_type = [{types}] }}"
+        ))
+    };
+    check_diff(
+        &odd("\"x-any/x-any\", \"x-any/*\""),
+        &odd("\"*/*\""),
+        &["+ content type every other type https://a.test"],
+    );
+}

@@ -69,26 +69,27 @@ impl PolicyView<'_> {
         self.policy.methods.names()
     }
 
-    /// One header name of each kind that the policy tells apart; stars are filled in.
+    /// The header names that the policy lists in full.
     #[must_use]
     pub fn header_names(self) -> Vec<String> {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let headers = &self.policy.headers;
-        let listed = headers.listed.iter().map(|name| text(name));
-        let starred = headers
-            .starred
-            .iter()
-            .map(|starred| format!("{}any{}", text(&starred.before), text(&starred.behind)));
-        listed.chain(starred).collect()
+        let listed = self.policy.headers.listed.iter();
+        listed.map(|name| text_of(name)).collect()
     }
 
-    /// One content type of each kind that the policy tells apart; stars are filled in.
+    /// What stands before and behind the star of each header name with one; a star alone is none.
+    #[must_use]
+    pub fn starred_headers(self) -> Vec<(String, String)> {
+        let starred = self.policy.headers.starred.iter();
+        starred
+            .map(|own| (text_of(&own.before), text_of(&own.behind)))
+            .collect()
+    }
+
+    /// The content types of the condition, as patterns; none when there is no condition.
     #[must_use]
     pub fn content_types(self) -> Vec<String> {
         let types = self.policy.content_types.iter();
-        types
-            .map(|pattern| pattern.to_string().replace('*', "x-any"))
-            .collect()
+        types.map(ToString::to_string).collect()
     }
 
     /// Whether `Access-Control-Allow-Credentials: true` is sent.
@@ -142,4 +143,8 @@ impl PolicyView<'_> {
     pub fn resource_policy(self) -> Option<String> {
         self.policy.always.value_of("Cross-Origin-Resource-Policy")
     }
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -3,10 +3,11 @@
 //! A request passes when one policy allows its origin, method, requested headers and content type
 //! together (spec §3). So what a route allows for a fixed method, set of headers and type is the union of
 //! the origins of the policies that allow those, and two unions are compared exactly. Methods, headers and
-//! types fall into finitely many kinds: each one that is named, and one more for all others. What goes out
-//! with a grant is `policies/grants.rs`.
+//! types fall into finitely many kinds (`policies/kinds.rs`). What goes out with a grant is
+//! `policies/grants.rs`.
 
 mod grants;
+mod kinds;
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,6 +16,7 @@ use corsair_rules::{
 };
 
 use super::{Change, Direction};
+use kinds::{Kind, Kinds};
 
 /// The changes between two routes; `None` where no route answers, so that nothing is granted.
 pub(super) fn compare(old: Option<&CorsPolicies>, new: Option<&CorsPolicies>) -> Vec<Change> {
@@ -46,6 +48,14 @@ pub(super) fn compare(old: Option<&CorsPolicies>, new: Option<&CorsPolicies>) ->
         facets(from, to, direction, &kinds, &mut changes);
     }
     grants::compare(&old, &new, &kinds, &mut changes);
+    if !kinds.has_all_headers && old.starred_headers() != new.starred_headers() {
+        changes.push(Change {
+            direction: Direction::Widened,
+            facet: "request header",
+            detail: "too many star patterns to compare how they cross".to_owned(),
+            witness: None,
+        });
+    }
     changes
 }
 
@@ -92,6 +102,12 @@ impl<'p> Side<'p> {
             policies: live,
             all,
         }
+    }
+
+    /// The header patterns of each policy.
+    fn starred_headers(&self) -> Vec<Vec<(String, String)>> {
+        let views = self.policies.iter().map(|(view, _)| view);
+        views.map(|view| view.starred_headers()).collect()
     }
 
     /// Every pattern once, in order.
@@ -145,69 +161,6 @@ fn origins(from: &Side<'_>, to: &Side<'_>, direction: Direction, changes: &mut V
     }
 }
 
-/// A kind of request or response that policies tell apart.
-#[derive(Debug, Clone, Default)]
-struct Kind {
-    method: Option<String>,
-    headers: Vec<String>,
-    content_type: Option<String>,
-}
-
-impl Kind {
-    fn passes(&self, view: PolicyView<'_>) -> bool {
-        self.method
-            .as_ref()
-            .is_none_or(|method| view.allows_method(method))
-            && self.headers.iter().all(|name| view.allows_header(name))
-            && self
-                .content_type
-                .as_ref()
-                .is_none_or(|own| view.covers(own))
-    }
-}
-
-/// A method that no configuration lists.
-const OTHER_METHOD: &str = "X-ANY-OTHER";
-/// A header that no configuration lists.
-const OTHER_HEADER: &str = "x-any-other";
-/// A type that no configuration lists.
-const OTHER_TYPE: &str = "x-any/x-other";
-
-/// Every kind that either side tells apart.
-struct Kinds {
-    methods: Vec<String>,
-    headers: Vec<String>,
-    types: Vec<String>,
-}
-
-impl Kinds {
-    fn of(old: &Side<'_>, new: &Side<'_>) -> Self {
-        let views: Vec<PolicyView<'_>> = [old, new]
-            .into_iter()
-            .flat_map(|side| side.policies.iter().map(|(view, _)| *view))
-            .collect();
-        let collect = |names: &dyn Fn(PolicyView<'_>) -> Vec<String>, other: &[&str]| {
-            let listed = views.iter().flat_map(|view| names(*view));
-            let mut all: Vec<String> = listed.filter(|name| name != "*").collect();
-            all.extend(other.iter().map(|&name| name.to_owned()));
-            all.sort();
-            all.dedup();
-            all
-        };
-        Self {
-            methods: collect(
-                &|view| view.methods(),
-                &["GET", "HEAD", "POST", OTHER_METHOD],
-            ),
-            headers: collect(
-                &|view| view.header_names(),
-                &["authorization", OTHER_HEADER],
-            ),
-            types: collect(&|view| view.content_types(), &[OTHER_TYPE]),
-        }
-    }
-}
-
 /// Methods, headers, types and their combinations for which `to` allows more than `from`.
 fn facets(
     from: &Side<'_>,
@@ -229,33 +182,24 @@ fn facets(
             method: Some(method.clone()),
             ..Kind::default()
         };
-        changes.extend(facets.compare(&kind, "method", || shown(method)));
+        changes.extend(facets.compare(&kind, "method", || kinds.shown(method)));
     }
     for name in &kinds.headers {
         let kind = Kind {
             headers: vec![name.clone()],
             ..Kind::default()
         };
-        changes.extend(facets.compare(&kind, "request header", || shown(name)));
+        changes.extend(facets.compare(&kind, "request header", || kinds.shown(name)));
     }
     for own in &kinds.types {
         let kind = Kind {
             content_type: Some(own.clone()),
             ..Kind::default()
         };
-        changes.extend(facets.compare(&kind, "content type", || shown(own)));
+        changes.extend(facets.compare(&kind, "content type", || kinds.shown(own)));
     }
     if changes.len() == before && (from.policies.len() > 1 || to.policies.len() > 1) {
         combinations(&mut facets, kinds, changes);
-    }
-}
-
-fn shown(name: &str) -> String {
-    match name {
-        OTHER_METHOD => "every other method".to_owned(),
-        OTHER_HEADER => "every other but authorization".to_owned(),
-        OTHER_TYPE => "every other type".to_owned(),
-        _ => name.to_owned(),
     }
 }
 
@@ -290,7 +234,7 @@ fn combinations(facets: &mut Facets<'_, '_>, kinds: &Kinds, changes: &mut Vec<Ch
                     content_type: Some(own.clone()),
                 });
             for kind in std::iter::once(headers).chain(types) {
-                let detail = || format!("{} with its headers or types", shown(method));
+                let detail = || format!("{} with its headers or types", kinds.shown(method));
                 changes.extend(facets.compare(&kind, "combination", detail));
             }
         }

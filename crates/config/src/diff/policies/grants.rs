@@ -11,7 +11,8 @@ use std::collections::{HashMap, HashSet};
 
 use corsair_rules::{Outside, PatternSpace, PolicyView};
 
-use super::{Kind, Kinds, Side};
+use super::Side;
+use super::kinds::{Kind, Kinds};
 use crate::diff::{Change, Direction};
 
 /// What two policies send differently.
@@ -181,8 +182,10 @@ fn actual_differences(old: PolicyView<'_>, new: PolicyView<'_>) -> Vec<Differenc
     let flags = credentials(old, new).into_iter().chain(timing);
     let mut found: Vec<Difference> = flags.chain(embedding).collect();
     let (before, after) = (old.exposed(), new.exposed());
+    // Where both let credentials in, a page that sends them reads `*` as a name (Fetch §3.2.4).
+    let star_is_a_name = old.credentials() && new.credentials();
     let missing = |names: &[String], others: &[String]| -> Vec<String> {
-        let has_star = others.iter().any(|name| name == "*");
+        let has_star = !star_is_a_name && others.iter().any(|name| name == "*");
         let mut names = names.to_vec();
         names.retain(|name| !others.contains(name) && !has_star);
         names
