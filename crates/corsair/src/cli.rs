@@ -84,10 +84,11 @@ Examples:
   corsair diff live.toml next.toml
   corsair diff --format json live.toml next.toml | jq '.routes[].changes[]'
 
-Origins, methods, request headers, types and what goes out with a grant are compared exactly, also
-over several policies: the first that passes decides. Two limits. Where the upstream answers in one of
-the two, nothing is proved, and it counts as newly allowed. Where star patterns of dialect s3 cross so
-often that the search is given up, the difference is told without an example, and counts.
+Origins, methods, request headers, content types and what goes out with a grant are compared
+exactly, also over several policies: the first that passes decides. Two limits. Where the upstream
+answers in one of the two, nothing is proved, and it counts as newly allowed. Where star patterns of
+dialect s3 cross so often that the search is given up, the difference is told without an example,
+and counts.
 
 Exit codes:
   0  nothing is newly allowed
@@ -403,6 +404,13 @@ mod tests {
                 .map(|sub| sub.render_help().to_string()),
         );
         assert_eq!(texts.len(), 7);
+        // A line that is wrapped by the terminal leaves one word on the next.
+        for sub in root.get_subcommands() {
+            let behind = sub.get_after_help().map(ToString::to_string);
+            let long = behind.unwrap_or_default();
+            let long = long.lines().find(|line| line.chars().count() > 100);
+            assert_eq!(long, None, "{}", sub.get_name());
+        }
         for text in texts {
             assert!(text.contains("Examples:\n  corsair "), "{text}");
             assert!(
