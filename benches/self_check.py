@@ -57,7 +57,7 @@ STOP_SHARE, STOP_S = 0.02, 0.05
 SAME_RATE = 0.01
 KEPT_RATE = 0.01
 MEMORY_BYTES = 1 << 20
-PACE_US = 50.0
+PACE_US, PACE_RUNS_MAX = 50.0, 4
 CALM_SHARE, CALM_SECONDS = 0.005, 5
 WRONG_EVERY, WRONG_TOTAL = 100_000, 500_000
 
@@ -301,25 +301,29 @@ def resident(pid):
 
 
 def check_pace(options):
+    calm = []
     with null_server(options) as server, tempfile.TemporaryDirectory() as folder:
         seconds_file = os.path.join(folder, "seconds")
-        found = run(options, server.url, "-c", "16", "--rate", "20000", "-d", "20s",
-                    "--ndjson", seconds_file)
-        seconds = [json.loads(line) for line in open(seconds_file)]
-    lag = found["schedule_lag_us"]
-    yield ("20,000/s for 20 s: schedule lag p50, p90, p99, p99.9, max",
-           " ".join(f"{lag[name]:.1f}" for name in ("p50", "p90", "p99", "p999", "max")) + " µs, "
-           f"{found['stolen_share']:.1%} of the CPU time stolen, "
-           f"{found['client_kept_waiting_s'] / found['duration_s']:.1%} another process's, "
-           f"{found['rate_ratio']:.2%} sent in time", "", None)
-    # Of an idle core: a second of which others took their part says nothing about ours.
-    calm = [row["lag_p99_us"] for row in seconds
-            if max(row["stolen_share"], row["client_kept_waiting"]) <= CALM_SHARE]
+        for _ in range(PACE_RUNS_MAX):
+            found = run(options, server.url, "-c", "16", "--rate", "20000", "-d", "20s",
+                        "--ndjson", seconds_file)
+            lag = found["schedule_lag_us"]
+            yield ("20,000/s for 20 s: schedule lag p50, p90, p99, p99.9, max",
+                   " ".join(f"{lag[name]:.1f}" for name in ("p50", "p90", "p99", "p999", "max"))
+                   + f" µs, {found['stolen_share']:.1%} of the CPU time stolen, "
+                   f"{found['client_kept_waiting_s'] / found['duration_s']:.1%} another process's, "
+                   f"{found['rate_ratio']:.2%} sent in time", "", None)
+            # Of an idle core: a second of which others took their part says nothing about ours.
+            seconds = [json.loads(line) for line in open(seconds_file)]
+            calm += [row["lag_p99_us"] for row in seconds
+                     if max(row["stolen_share"], row["client_kept_waiting"]) <= CALM_SHARE]
+            if len(calm) >= CALM_SECONDS:
+                break
     if len(calm) < CALM_SECONDS:
         yield (f"seconds of which others had at most {CALM_SHARE:.1%}", str(len(calm)),
                f"{CALM_SECONDS} to judge by", None)
         return
-    yield (f"the {len(calm)} seconds of which others had at most {CALM_SHARE:.1%}: median of their p99",
+    yield (f"{len(calm)} seconds of which others had at most {CALM_SHARE:.1%}: median of their p99",
            f"{statistics.median(calm):.1f} µs ({min(calm):.1f} – {max(calm):.1f})",
            f"at most {PACE_US:.0f} µs", statistics.median(calm) <= PACE_US)
 
