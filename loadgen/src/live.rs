@@ -281,11 +281,11 @@ fn numbers_of(totals: &Totals, row: &SecondRow) -> Vec<Line<'static>> {
         .collect();
     let mut generator = format!("{:.0} % of a CPU", 100.0 * row.client_cpu);
     if row.lag_p99_us > 0.0 {
-        generator += &format!("   schedule lag p99 {}", human_us(row.lag_p99_us));
+        generator += &format!("   lag p99 {}", human_us(row.lag_p99_us));
     }
     if row.client_kept_waiting >= KEPT_WAITING_SHOWN {
         let kept = 100.0 * row.client_kept_waiting;
-        generator += &format!("   kept waiting for it {kept:.0} %");
+        generator += &format!("   kept waiting {kept:.0} %");
     }
     generator += &format!("   stolen {:.1} %", 100.0 * row.stolen_share);
     vec![

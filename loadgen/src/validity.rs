@@ -144,8 +144,7 @@ pub fn warnings(facts: &Facts) -> Vec<String> {
     let kept_waiting = facts.kept_waiting_share;
     if kept_waiting > KEPT_WAITING_SHARE && facts.duration_s >= CPU_SHARES_FROM_S {
         warnings.push(format!(
-            "others had the generator's CPU for {:.1} % of the time while it was ready to run: give it \
-             one of its own (--cpu), or its lateness is in the latencies",
+            "others had the generator's CPU while it wanted it, {:.1} % of the time; give it its own",
             100.0 * kept_waiting
         ));
     }
@@ -226,6 +225,6 @@ mod tests {
             kept_waiting_share: 0.2,
             ..GOOD
         };
-        assert!(warnings(&crowded)[0].contains("for 20.0 % of the time"));
+        assert!(warnings(&crowded)[0].contains("20.0 % of the time"));
     }
 }
