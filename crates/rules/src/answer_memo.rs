@@ -3,9 +3,10 @@
 //!
 //! Held by the caller, one per thread. What is remembered is a pure function of what it is
 //! remembered under, so nothing ever has to be invalidated: another plan has other policies, under
-//! another number. Only grants are remembered, and only of an origin that asks twice with no other
-//! in its slot between, so that a stream of ever new origins evicts nothing and copies nothing.
-//! Decides nothing itself; where it does not know, [`CorsPolicies::decide_actual`] does.
+//! another number. Refusals are remembered as grants are, so that who is refused again costs no more
+//! than who is granted again. Only what is asked twice with no other newcomer to its slot between is
+//! remembered: a stream of ever new origins evicts nothing and copies nothing. Decides nothing
+//! itself; where it does not know, [`CorsPolicies::decide_actual`] does.
 
 use core::hash::{BuildHasher as _, Hasher as _};
 
@@ -31,7 +32,7 @@ pub struct PoliciesId {
 #[derive(Debug, Clone)]
 struct Slot {
     id: PoliciesId,
-    /// Of the hash of the origin that came last and was not remembered.
+    /// Of the hash of the newcomer that came last.
     candidate: u32,
     outcome: CorsOutcome,
     origin_len: u8,
@@ -128,7 +129,7 @@ impl AnswerMemo {
         let RequestOrigin::One(value) = origin else {
             return write(&decide(), out, origin);
         };
-        if method != b"GET" || !policies.decides_by_origin_and_method() {
+        if method != b"GET" || !policies.decides_by_origin() {
             return write(&decide(), out, origin);
         }
         let hash = self.hash(id, value);
@@ -140,13 +141,11 @@ impl AnswerMemo {
         let start = out.len();
         let answer = decide();
         let outcome = write(&answer, out, origin);
-        if answer.granted() {
-            let candidate = hash as u32;
-            if slot.candidate == candidate {
-                slot.fill(id, value, &out[start..], outcome);
-            }
-            slot.candidate = candidate;
+        let candidate = hash as u32;
+        if slot.candidate == candidate {
+            slot.fill(id, value, &out[start..], outcome);
         }
+        slot.candidate = candidate;
         outcome
     }
 
@@ -239,15 +238,16 @@ mod tests {
     }
 
     #[test]
-    fn refusals_and_long_answers_are_not_remembered() {
+    fn refusals_are_remembered_and_long_answers_are_not() {
         let long = format!("https://{}.example", vec!["label"; 35].join("."));
         let policies = policies(&["https://a.example", &long]);
         let mut memo = AnswerMemo::new(1);
+        let refused = (CorsOutcome::RefusedOrigin, String::new());
         for _ in 0..3 {
-            assert_eq!(ask(&mut memo, &policies, "https://b.example").1, "");
+            assert_eq!(ask(&mut memo, &policies, "https://b.example"), refused);
             assert!(ask(&mut memo, &policies, &long).1.contains(&long));
         }
-        assert!(!knows(&memo, ID, "https://b.example"));
+        assert!(knows(&memo, ID, "https://b.example"));
         assert!(!knows(&memo, ID, &long));
     }
 

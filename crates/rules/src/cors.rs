@@ -85,8 +85,8 @@ pub struct CorsPolicies {
     has_shadow: bool,
     /// Some live policy writes something.
     answers: bool,
-    /// Some policy asks for the response's content type.
-    asks_content_type: bool,
+    /// What is decided depends on the origin, and on nothing else but the method.
+    decides_by_origin: bool,
     preflight_vary: bool,
 }
 
@@ -117,9 +117,10 @@ impl CorsPolicies {
             answers: policies
                 .iter()
                 .any(|policy| policy.standing == Standing::Live),
-            asks_content_type: policies
-                .iter()
-                .any(|policy| !policy.content_types.is_empty()),
+            decides_by_origin: policies.iter().any(Policy::is_listed)
+                && policies
+                    .iter()
+                    .all(|policy| policy.content_types.is_empty()),
             preflight_vary: policies.iter().filter(is_live).any(|policy| policy.varies),
             policies,
             mode,
@@ -231,10 +232,11 @@ impl CorsPolicies {
         }
     }
 
-    /// Whether [`CorsPolicies::decide_actual`] looks at the origin and the method alone.
+    /// Whether [`CorsPolicies::decide_actual`] looks the origin up, and asks for nothing else but the
+    /// method.
     #[inline]
-    pub(crate) fn decides_by_origin_and_method(&self) -> bool {
-        !self.asks_content_type
+    pub(crate) fn decides_by_origin(&self) -> bool {
+        self.decides_by_origin
     }
 
     /// Decides an actual response. `content_type` is the response's field value, with parameters.

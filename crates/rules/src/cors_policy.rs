@@ -210,6 +210,11 @@ impl Policy {
         }
     }
 
+    /// Whether origins are looked up.
+    pub(crate) fn is_listed(&self) -> bool {
+        matches!(self.audience, Audience::Listed(_))
+    }
+
     #[inline]
     pub(crate) fn covers(&self, content_type: Option<&[u8]>) -> bool {
         self.content_types.is_empty()
