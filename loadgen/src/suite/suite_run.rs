@@ -429,6 +429,12 @@ fn judge_session(artefact: &mut Artefact) {
         doubts.push("programs built without optimisation: use --release".to_owned());
     }
     let is_unfit = !doubts.is_empty();
+    let rounds = artefact.options.rounds;
+    if (rounds as usize) < ROUNDS_MIN {
+        doubts.push(format!(
+            "rounds asked for: {rounds}; of fewer than {ROUNDS_MIN} nothing is said but that it works"
+        ));
+    }
     let (mut doubtful, mut left_out) = (0, 0);
     for scenario in &artefact.scenarios {
         let mut found = scenario_doubts(artefact, &scenario.name);

@@ -42,6 +42,8 @@ fn write_row(page: &mut String, view: &View<'_>, scenario: &Scenario) -> std::fm
     let cost = view.subject_cost(&scenario.name);
     let cost = cost.map_or("–".to_owned(), |us| format!("{us:.1} µs"));
     let (name, title) = (escape(&scenario.name), escape(&scenario.title));
+    // On a phone a name is cut behind its group before it is cut in a number.
+    let name = name.replace('/', "/<wbr>");
     write!(page, "<tr><td title=\"{title}\">{name}<td>{cost}")?;
     for peer in view.rivals() {
         match view.advantage(&scenario.name, &peer.id) {

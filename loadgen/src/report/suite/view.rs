@@ -268,7 +268,7 @@ fn position_words(position: Position) -> &'static str {
         Position::First => "the first matches",
         Position::Last => "the last matches",
         Position::None => "none matches",
-        Position::Any => "any matches",
+        Position::Any => "each as likely",
     }
 }
 
