@@ -5,7 +5,8 @@
 //! appended behind the remembered first: `Age`, `Cache-Status`, the CORS block with the echoed origin.
 //!
 //! `idle` is `edited` with 0, 1, 10 and 100 operations that have no effect on this response, by what
-//! keeps them from it. On a hit they cost nothing where the head is remembered: `tests/counters.py`.
+//! keeps them from it. On a hit the head is remembered (`tests/counters.py` counts a whole one), and
+//! `hit` is what it takes to know which.
 
 use std::hint::black_box;
 
@@ -263,6 +264,16 @@ fn idle_operations(criterion: &mut Criterion) {
                 bench.iter(|| edited(&operations));
             });
         }
+    }
+    // On a hit: which remembered head is this request's. For all other kinds that is one flag.
+    for count in [0, 1, 10, 100] {
+        let specs = (0..count).map(|number| idle("request header", number));
+        let operations = HeaderPolicy::compile(specs.collect()).expect("operations that hold");
+        let request = head.view(REQUEST);
+        assert_eq!(operations.variant(request), Some(0), "the plain head");
+        group.bench_function(format!("hit, request header/{count}"), |bench| {
+            bench.iter(|| operations.variant(black_box(request)));
+        });
     }
     group.finish();
 }

@@ -68,11 +68,11 @@ value = "nosniff"
 def idle_operation(number):
     """A header operation that has no effect on the responses here."""
     conditions = ['status = ["5xx"]', 'content_type = ["text/html"]', 'methods = ["POST", "PUT"]',
-                  f'path = ["/pages-{number}/**"]']
-    if number % 5 == 4:
+                  f'path = ["/pages-{number}/**"]', f'request_header = ["X-Flag-{number}: on"]']
+    if number % 6 == 5:
         return f'[[site.header]]\nop = "remove"\nname = "X-Absent-{number}"\n'
     return (f'[[site.header]]\nop = "set"\nname = "X-Idle-{number}"\nvalue = "1"\n'
-            f'when = {{ {conditions[number % 5]} }}\n')
+            f'when = {{ {conditions[number % 6]} }}\n')
 
 
 IDLE_OPERATIONS = "".join(idle_operation(number) for number in range(100))

@@ -188,3 +188,40 @@ fn remembered_heads_are_of_one_path_host_and_method() {
         }
     }
 }
+
+/// Each set of request headers that operations ask for has a remembered head of its own.
+#[test]
+fn remembered_heads_are_of_what_the_request_asks_with() {
+    let upstream = Upstream::start();
+    let when = |text: &str, asked: &str| {
+        value(text) + &format!("when = {{ request_header = [\"{asked}\"] }}\n")
+    };
+    let site = [
+        op("set", "X-One", &when("1", "X-Flag: one")),
+        op("set", "X-Two", &when("2", "X-Flag: *")),
+        op("set", "X-Echo", &when("${request.X-Word}", "X-Word")),
+    ]
+    .concat();
+    let node = NodeConfig::before(&upstream).site(&site).start();
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header(FRESH.0, FRESH.1);
+    node.get("/a").send().cache("miss").lacks("X-One");
+    for _ in 0..3 {
+        let plain = node.get("/a").send();
+        plain
+            .cache("hit")
+            .lacks("X-One")
+            .lacks("X-Two")
+            .lacks("X-Echo");
+        let one = node.get("/a").header("X-Flag", "one").send();
+        one.cache("hit").header("X-One", "1").header("X-Two", "2");
+        let two = node.get("/a").header("X-Flag", "two").send();
+        two.cache("hit").lacks("X-One").header("X-Two", "2");
+        for word in ["this", "that"] {
+            let said = node.get("/a").header("X-Word", word).send();
+            said.cache("hit").lacks("X-Two").header("X-Echo", word);
+        }
+    }
+}

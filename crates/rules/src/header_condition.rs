@@ -87,13 +87,11 @@ impl Condition {
             && self.request.is_empty()
     }
 
-    /// Whether it is the same for every request to which one stored response is sent.
-    ///
-    /// The path is part of the cache key, and only GET and HEAD are answered from the store
-    /// (RFC 9111 §4), so a list of methods that has both or none of them tells nothing apart.
-    pub(crate) fn is_static(&self) -> bool {
+    /// Whether it tells HEAD from GET. Only these two are answered from the store (RFC 9111 §4), so a
+    /// list of methods that has both or none of them is the same for every request for what is stored.
+    pub(crate) fn tells_head(&self) -> bool {
         let allows = |method: &[u8]| any_or_none(&self.methods, |own| **own == *method);
-        allows(b"GET") == allows(b"HEAD") && self.request.is_empty()
+        allows(b"GET") != allows(b"HEAD")
     }
 
     /// Whether all hold but those on request headers, which are asked once for many operations.

@@ -206,6 +206,11 @@ pub(crate) struct Op {
 pub struct HeaderPolicy {
     ops: Vec<Op>,
     requests: RequestConditions,
+    /// Of the operations whose value takes from the request: their conditions on its headers.
+    varying: Vec<Option<usize>>,
+    /// Whether a condition tells HEAD from GET.
+    tells_head: bool,
+    /// Whether every request gets the same edit.
     is_static: bool,
 }
 
@@ -222,6 +227,8 @@ impl HeaderPolicy {
         Self {
             ops: Vec::new(),
             requests: RequestConditions::default(),
+            varying: Vec::new(),
+            tells_head: false,
             is_static: true,
         }
     }
@@ -261,10 +268,22 @@ impl HeaderPolicy {
                 .map_or(&[][..], |when| when.request_tests());
             op.asked = (!tests.is_empty()).then(|| requests.enter(tests));
         }
-        let is_static = ops.iter().all(Op::is_static);
+        let takes_from_request = |op: &&Op| !op.value_is_static();
+        let varying: Vec<_> = ops
+            .iter()
+            .filter(takes_from_request)
+            .map(|op| op.asked)
+            .collect();
+        let conditions = || ops.iter().filter_map(|op| op.when.as_ref());
+        let tells_head = conditions().any(|when| when.tells_head());
+        let is_static = varying.is_empty()
+            && !tells_head
+            && conditions().all(|when| when.request_tests().is_empty());
         Ok(Self {
             ops,
             requests,
+            varying,
+            tells_head,
             is_static,
         })
     }
@@ -279,11 +298,31 @@ impl HeaderPolicy {
         self.ops.is_empty()
     }
 
-    /// Whether the edit is the same for every request that one stored response answers with one
-    /// status, so that the result may be kept beside it: its host and path are in the cache key.
+    /// Which of the edits that this policy makes of one stored response and status this request gets:
+    /// requests with the same number get the same, so that it may be kept beside the response. Host and
+    /// path are no part of it, because they are in the cache key. `None` when the edit is the request's
+    /// own: a value that takes from it, or more conditions on its headers than are numbered.
     #[must_use]
-    pub fn is_static(&self) -> bool {
-        self.is_static
+    #[inline]
+    pub fn variant(&self, request: Request<'_>) -> Option<u64> {
+        if self.is_static {
+            return Some(0);
+        }
+        self.variant_among(request)
+    }
+
+    fn variant_among(&self, request: Request<'_>) -> Option<u64> {
+        /// Above all bits of [`RequestConditions::numbered`].
+        const HEAD: u64 = 1 << 63;
+        let holding = self.requests.holding(Some(request));
+        let asked_holds = |number| self.requests.holds(number, &holding, Some(request));
+        let is_own = |asked: &Option<usize>| asked.is_none_or(asked_holds);
+        if self.varying.iter().any(is_own) {
+            return None;
+        }
+        let is_head = self.tells_head && request.method() == b"HEAD";
+        let lists = self.requests.numbered(&holding)?;
+        Some(lists | if is_head { HEAD } else { 0 })
     }
 
     /// Runs the operations on a response's fields.
@@ -523,8 +562,9 @@ fn compile_verb(
 }
 
 impl Op {
-    fn is_static(&self) -> bool {
-        let value_is_static = match &self.verb {
+    /// Whether the value is the same for every request to which one stored response is sent.
+    fn value_is_static(&self) -> bool {
+        match &self.verb {
             Verb::Set(value)
             | Verb::Add(value)
             | Verb::Append(value)
@@ -532,8 +572,7 @@ impl Op {
             | Verb::Default(value)
             | Verb::Replace(_, value) => value.is_static(),
             Verb::Remove | Verb::RemovePrefix => true,
-        };
-        value_is_static && self.when.as_ref().is_none_or(|when| when.is_static())
+        }
     }
 
     #[inline]

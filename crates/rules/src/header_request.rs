@@ -11,6 +11,9 @@ use corsair_http1::{KnownField, KnownSet, Request, is_token};
 /// Distinct lists whose answers are kept; those beyond are asked again for each operation.
 const KEPT_MAX: usize = 256;
 
+/// Lists whose answers [`RequestConditions::numbered`] has room for.
+const NUMBERED_MAX: usize = 63;
+
 /// A header that the request must have, with a value when one is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RequestTest {
@@ -116,6 +119,12 @@ impl RequestConditions {
                 Some(bits) => bits >> (number % 64) & 1 == 1,
                 None => any_holds(&self.lists[number], request),
             }
+    }
+
+    /// Which lists hold, as one number; `None` when one holds that a number has no room for.
+    pub(crate) fn numbered(&self, holding: &Holding) -> Option<u64> {
+        let all_fit = self.lists.len() <= NUMBERED_MAX;
+        (all_fit || !holding.may_hold).then_some(holding.bits[0])
     }
 
     /// Whether the request has a line of a name that is asked for.

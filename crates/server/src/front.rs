@@ -132,6 +132,8 @@ pub(crate) struct HeadOrigin {
     pub(crate) stored: u64,
     /// The plan's generation and the route's number in it.
     pub(crate) rules: (u64, u32),
+    /// Which of the edits that the rules make of it (`HeaderPolicy::variant`).
+    pub(crate) variant: u64,
     /// Which response is made of it.
     pub(crate) shape: HeadShape,
 }
@@ -242,7 +244,9 @@ fn memo_slot_of(origin: HeadOrigin) -> usize {
     // Stored responses are numbered one after the other: spread them with the rule set's number.
     let mixed = origin.stored
         ^ (u64::from(origin.rules.1) << 5)
-        ^ (u64::from(origin.shape == HeadShape::NotModified) << 9);
+        ^ (u64::from(origin.shape == HeadShape::NotModified) << 9)
+        // The top bits of a product with the golden ratio: any two variants are far apart.
+        ^ (origin.variant.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54);
     usize::try_from(mixed & (MEMO_SLOTS as u64 - 1)).expect("masked to the slots")
 }
 
@@ -256,6 +260,7 @@ mod tests {
         let pair = HeadOrigin {
             stored: 7,
             rules: (1, 0),
+            variant: 0,
             shape: HeadShape::Whole,
         };
         let other_rules = HeadOrigin {
@@ -283,6 +288,11 @@ mod tests {
         memo.append(pair, at(1), &mut out, make(b"never"), say(b"1"));
         assert_eq!(out, b"before head0head0head10head1");
         assert_eq!(made.get(), 1, "what is said changes alone");
+        let other_variant = HeadOrigin { variant: 1, ..pair };
+        memo.append(other_variant, at(1), &mut out, make(b"variant"), say(b"1"));
+        memo.append(pair, at(1), &mut out, make(b"never"), say(b"1"));
+        assert!(out.ends_with(b"variant1head1"), "both are remembered");
+        assert_eq!(made.get(), 2);
         out.clear();
         memo.append(other_rules, at(1), &mut out, make(b"new"), say(b"1"));
         memo.append(pair, at(1), &mut out, make(b"head"), say(b"1"));
@@ -290,6 +300,6 @@ mod tests {
             out, b"new1head1",
             "the slot was taken over, so the first pair is made anew"
         );
-        assert_eq!(made.get(), 3);
+        assert_eq!(made.get(), 4);
     }
 }

@@ -185,15 +185,16 @@ fn remembered_head(
         }
     };
     let say = |out: &mut Vec<u8>| context.age_and_cache_status(Some(age), &status, out);
-    let is_repeatable =
-        seen.route.headers.is_static() && stored.id() != 0 && status.detail.is_none();
-    if !is_repeatable {
+    let repeats = stored.id() != 0 && status.detail.is_none();
+    let variant = seen.route.headers.variant(seen.request);
+    let Some(variant) = variant.filter(|_| repeats) else {
         make(out);
         return say(out);
-    }
+    };
     let origin = HeadOrigin {
         stored: stored.id(),
         rules: (seen.live.generation, seen.route.id),
+        variant,
         shape,
     };
     let said = HeadSaid {

@@ -1,7 +1,7 @@
 //! Header operations: each verb on each state of a response, what is refused, what is impossible.
 
 use crate::support::Head;
-use corsair_http1::FieldSection;
+use corsair_http1::{FieldSection, HeadLimits, RequestHead};
 use corsair_rules::{
     CorsPolicies, CorsPolicySpec, Dialect, EditContext, HeaderConditionSpec, HeaderOp,
     HeaderOpSpec, HeaderPolicy, OpPlace, SeedForm, SeedOpSpec, UpstreamMode, VALUE_BYTES_MAX,
@@ -207,47 +207,95 @@ fn conditions() {
     check(&when(referred), "", "X-A: 1");
 }
 
+/// `expected`: the variant of each request below.
+fn check_variants(specs: &[HeaderOpSpec], expected: [Option<u64>; 4]) {
+    let policy = HeaderPolicy::compile(specs.to_vec()).expect("valid");
+    let requests = [
+        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nX-Flag: on\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHost: h\r\nReferer: r\r\nX-Flag: off\r\n\r\n",
+    ];
+    let found = requests.map(|text| {
+        let mut head = RequestHead::new();
+        head.parse(text.as_bytes(), &HeadLimits::default())
+            .expect("a good head");
+        policy.variant(head.view(text.as_bytes()))
+    });
+    assert_eq!(found, expected, "{specs:?}");
+}
+
 #[test]
-fn what_requests_for_one_stored_response_differ_in_is_not_static() {
-    let is_static = |spec: HeaderOpSpec| {
-        HeaderPolicy::compile(vec![spec])
-            .expect("valid")
-            .is_static()
-    };
-    let set = |value| op(HeaderOp::Set, "X-A", value);
-    assert!(HeaderPolicy::none().is_static() && HeaderPolicy::none().is_none());
-    assert!(HeaderPolicy::default().is_static(), "the default is none");
-    assert!(is_static(set("a")) && is_static(set("${status}")));
-    assert!(
-        is_static(set("${host}${path}")),
-        "both are in the cache key"
-    );
-    assert!(!is_static(set("${cache}")) && !is_static(set("${query.a}")));
-    assert!(!is_static(set("${request.Referer}")));
-    let when = |when| HeaderOpSpec { when, ..set("a") };
+fn variants_of_one_stored_response() {
+    const HEAD: u64 = 1 << 63;
+    let same = [Some(0); 4];
+    let set = |value: &str| op(HeaderOp::Set, "X-A", value);
     let spec = HeaderConditionSpec::default;
-    assert!(is_static(when(HeaderConditionSpec {
-        status: vec!["2xx".into()],
-        ..spec()
-    })));
-    assert!(is_static(when(HeaderConditionSpec {
-        content_type: vec!["a/b".into()],
-        ..spec()
-    })));
+    let when = |when| HeaderOpSpec { when, ..set("a") };
+    check_variants(&[], same);
+    check_variants(&[set("a"), set("${status}${host}${path}")], same);
+    check_variants(&[set("${cache}")], [None; 4]);
+    check_variants(&[set("${query.a}")], [None; 4]);
+    for (text, status) in [("2xx", true), ("a/b", false), ("/", false)] {
+        let list = vec![text.to_owned()];
+        check_variants(
+            &[when(match (status, text) {
+                (true, _) => HeaderConditionSpec {
+                    status: list,
+                    ..spec()
+                },
+                (false, "/") => HeaderConditionSpec {
+                    path: list,
+                    ..spec()
+                },
+                (false, _) => HeaderConditionSpec {
+                    content_type: list,
+                    ..spec()
+                },
+            })],
+            same,
+        );
+    }
     let of_methods = |methods: &[&str]| {
         let methods = methods.iter().map(|&method| method.to_owned()).collect();
-        is_static(when(HeaderConditionSpec { methods, ..spec() }))
+        when(HeaderConditionSpec { methods, ..spec() })
     };
-    assert!(of_methods(&["POST", "PUT"]) && of_methods(&["GET", "HEAD"]));
-    assert!(!of_methods(&["GET"]) && !of_methods(&["HEAD", "POST"]));
-    assert!(is_static(when(HeaderConditionSpec {
-        path: vec!["/".into()],
-        ..spec()
-    })));
-    assert!(!is_static(when(HeaderConditionSpec {
-        request_header: vec!["A".into()],
-        ..spec()
-    })));
+    check_variants(
+        &[of_methods(&["POST", "PUT"]), of_methods(&["GET", "HEAD"])],
+        same,
+    );
+    let by_method = [Some(0), Some(HEAD), Some(0), Some(HEAD)];
+    check_variants(&[of_methods(&["GET"])], by_method);
+    check_variants(&[of_methods(&["HEAD", "POST"])], by_method);
+    let asks = |value: &str, request: &str| HeaderOpSpec {
+        when: HeaderConditionSpec {
+            request_header: vec![request.to_owned()],
+            ..spec()
+        },
+        ..set(value)
+    };
+    check_variants(
+        &[
+            asks("a", "X-Flag: on"),
+            asks("b", "Referer"),
+            asks("c", "X-Flag: on"),
+        ],
+        [Some(0), Some(0), Some(1), Some(2)],
+    );
+    check_variants(
+        &[asks("a", "X-Flag: on"), of_methods(&["GET"])],
+        [Some(0), Some(HEAD), Some(1), Some(HEAD)],
+    );
+    // A value that takes from the request counts where its operation runs.
+    check_variants(
+        &[asks("${request.Referer}", "Referer")],
+        [Some(0), Some(0), Some(0), None],
+    );
+    let many: Vec<_> = (0..70).map(|n| asks("a", &format!("X-{n}"))).collect();
+    check_variants(&many, same);
+    let more = [many, vec![asks("a", "Referer")]].concat();
+    check_variants(&more, [Some(0), Some(0), Some(0), None]);
+    assert!(HeaderPolicy::none().is_none() && HeaderPolicy::default().is_none());
 }
 
 fn check_refused(spec: HeaderOpSpec, place: OpPlace, code: &str) {
