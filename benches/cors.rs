@@ -109,13 +109,25 @@ fn hit(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The memo alone: how long it takes to know what was decided for an origin, and to write its lines.
+/// The memo alone: how long it takes to know what was decided for an origin, and to write its lines;
+/// for a refused one, who gets none, to know it alone.
 fn again(criterion: &mut Criterion) {
     let policies = policies(false);
     let mut group = criterion.benchmark_group("cors/again");
-    for (name, origin) in [
-        ("exact", "https://tenant-500.example.com"),
-        ("suffix", "https://eu-1.tenant-501.example.com"),
+    let line = |origin: &str| "Access-Control-Allow-Origin: \r\n".len() + origin.len();
+    for (name, origin, written) in [
+        (
+            "exact",
+            "https://tenant-500.example.com",
+            line as fn(&str) -> usize,
+        ),
+        ("suffix", "https://eu-1.tenant-501.example.com", line),
+        ("refused, exact", "https://tenanq-500.example.com", |_| 0),
+        (
+            "refused, suffix",
+            "https://eu-1.tenanq-501.example.com",
+            |_| 0,
+        ),
     ] {
         let id = PoliciesId {
             generation: 1,
@@ -129,10 +141,9 @@ fn again(criterion: &mut Criterion) {
             memo.answer(id, &policies, origin, b"GET", None, &mut out);
             out.len()
         };
-        let expected = "Access-Control-Allow-Origin: \r\n".len() + origin.len();
         assert_eq!(
             [0; 2].map(|_| answer(origin.as_bytes())),
-            [expected; 2],
+            [written(origin); 2],
             "{name}"
         );
         group.bench_function(name, |bencher| {
