@@ -351,3 +351,73 @@ fn a_shadow_policy_alone_is_held_against_the_upstreams_own_answers() {
     }
     flips(&node, 2, 2);
 }
+
+const OVERRIDE: &str =
+    "[site.cors]\norigins = [\"https://one.example\", \"https://two.example\"]\n";
+const PASSTHROUGH: &str = "[site.cors]\nupstream = \"passthrough\"\n";
+
+/// What was stored for everybody, without the upstream's word on CORS, is nobody's answer once that word
+/// counts: it would be refused to all, and a 304 to one origin would make its grant everybody's.
+#[test]
+fn a_response_stored_for_all_origins_is_not_sent_once_the_upstream_decides() {
+    for upstream_decides in ["", PASSTHROUGH] {
+        let upstream = Upstream::start();
+        let config = |site: &str| NodeConfig::before(&upstream).site(site);
+        let node = config(OVERRIDE).start();
+        upstream
+            .expect("GET /a")
+            .reply(200)
+            .header(FRESH.0, FRESH.1)
+            .header("ETag", "\"1\"")
+            .body("everybody's");
+        for word in ["miss", "hit"] {
+            let response = node.get("/a").origin(ONE).send();
+            response.cache(word).header(ACAO, ONE);
+        }
+        node.reload(&config(upstream_decides).text(), "reloaded");
+        for origin in [ONE, TWO] {
+            expect_for(&upstream, "GET /a", origin, Some("Origin"));
+        }
+        for word in ["miss", "hit"] {
+            for origin in [ONE, TWO] {
+                let response = node.get("/a").origin(origin).send();
+                response.cache(word).body(origin).header(ACAO, origin);
+            }
+        }
+    }
+}
+
+/// Who puts the node in charge of CORS has one response for all origins from then on, and does not fetch
+/// what is stored again.
+#[test]
+fn responses_kept_apart_by_origin_become_one_once_the_node_decides() {
+    let upstream = Upstream::start();
+    let config = |site: &str| NodeConfig::before(&upstream).site(site);
+    let node = config("").start();
+    expect_for(&upstream, "GET /apart", ONE, Some("Origin"));
+    upstream
+        .expect("GET /plain")
+        .reply(200)
+        .header(FRESH.0, FRESH.1)
+        .body("plain");
+    for target in ["/apart", "/plain"] {
+        node.get(target).origin(ONE).send().cache("miss");
+    }
+    node.reload(&config(OVERRIDE).text(), "reloaded");
+    let plain = node.get("/plain").origin(TWO).send();
+    plain.cache("hit").header(ACAO, TWO);
+    upstream
+        .expect("GET /apart")
+        .reply(200)
+        .header(FRESH.0, FRESH.1)
+        .header("Vary", "Origin")
+        .body("one for all");
+    let first = node.get("/apart").origin(TWO).send();
+    first.body("one for all").header(ACAO, TWO);
+    for origin in [ONE, TWO, "https://three.example"] {
+        let response = node.get("/apart").origin(origin).send();
+        response.cache("hit").body("one for all");
+    }
+    let bare = node.get("/apart").send();
+    bare.cache("hit").body("one for all").lacks(ACAO);
+}

@@ -12,6 +12,7 @@ use crate::storable::{NoStore, allow_response};
 use crate::stored::{HeadParts, Stored, StoredHead};
 use crate::time::FetchTimes;
 use crate::validate::entity_tag;
+use crate::vary::VaryOrigin;
 
 /// A 304 cannot confirm the stored response. Ask again without conditions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -29,7 +30,8 @@ pub enum RefreshRefused {
 /// Each field of the 304 replaces the stored lines of that name, but for framing, hop-by-hop fields
 /// and what describes the stored bytes (`Content-Encoding`, `Content-Length`, `Content-Range`).
 /// Freshness and age begin anew from the 304. Entity tags are compared weakly: common upstreams
-/// weaken the tag of a compressed 200 and forget to in the 304.
+/// weaken the tag of a compressed 200 and forget to in the 304. `vary_origin` is what holds now,
+/// which may be another than when the response was stored.
 ///
 /// # Errors
 /// [`RefreshRefused`]: the stored response must not be reused on the strength of this 304.
@@ -37,6 +39,7 @@ pub fn refresh(
     stored: &Stored,
     not_modified: &FieldSection,
     policy: &CachePolicy,
+    vary_origin: VaryOrigin,
     request: Request<'_>,
     times: FetchTimes,
 ) -> Result<Stored, RefreshRefused> {
@@ -54,7 +57,7 @@ pub fn refresh(
         status: stored.status(),
         fields,
         freshness: storable.freshness,
-        vary_origin: stored.vary_origin(),
+        vary_origin,
         set_cookie: stored.set_cookie(),
         request,
     });

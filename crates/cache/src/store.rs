@@ -29,7 +29,7 @@ use crate::shelf::Shelf;
 use crate::slot::{MissMarker, Slot, VaryMarker};
 use crate::stored::{Stored, StoredHead};
 use crate::time::UnixMillis;
-use crate::vary::{Selection, VarySpec, variant_hash};
+use crate::vary::{Selection, VaryOrigin, VarySpec, variant_hash};
 
 /// The most variants one URI keeps; one more pushes the oldest out.
 pub const VARIANTS_MAX: usize = 64;
@@ -227,6 +227,16 @@ impl Store {
         let marker = match self.shelf.cache.peek(&hash) {
             Some(Slot::Vary(marker)) if *marker.key == *stored.key() => Some(marker),
             Some(_) | None => None,
+        };
+        // Since the node writes the CORS lines of this URI, nothing is told apart by `Origin` any more.
+        let marker = match marker {
+            Some(marker)
+                if stored.vary_origin() == VaryOrigin::Ignore && marker.spec.has_origin() =>
+            {
+                self.shelf.remove(hash);
+                None
+            }
+            marker => marker,
         };
         let spec = marker_spec(marker.as_deref(), stored.vary());
         let slot = match &spec {

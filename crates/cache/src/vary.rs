@@ -24,6 +24,22 @@ pub enum VaryOrigin {
     Ignore,
 }
 
+impl VaryOrigin {
+    /// Whether what was stored in mode `stored` may be sent where the mode is this one.
+    ///
+    /// What was stored while the node wrote the CORS lines is one response for all origins, and the
+    /// upstream may never have been told of any: it must not be sent where the upstream's own lines
+    /// count. The other way it may, as the node replaces those lines.
+    #[must_use]
+    #[inline]
+    pub fn accepts(self, stored: Self) -> bool {
+        match (self, stored) {
+            (Self::Keep, Self::Ignore) => false,
+            (Self::Keep, Self::Keep) | (Self::Ignore, Self::Keep | Self::Ignore) => true,
+        }
+    }
+}
+
 /// What a response says about the request fields it depends on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum VaryRule {
@@ -82,6 +98,13 @@ impl VarySpec {
                 names: names.into(),
             })
         }
+    }
+
+    /// Whether `Origin` is among them.
+    #[must_use]
+    pub fn has_origin(&self) -> bool {
+        let mut names = self.names.iter();
+        names.any(|name| name.known == Some(KnownField::Origin))
     }
 
     /// The names, in lower case, sorted.

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
-use corsair_cache::{CachePolicy, VaryOrigin};
+use corsair_cache::{CachePolicy, Stored, VaryOrigin};
 use corsair_rules::{CorsPolicies, HeaderPolicy, RouteTable, SiteTable, UpstreamMode};
 
 /// A whole configuration, ready to serve.
@@ -189,6 +189,14 @@ impl RoutePlan {
             UpstreamMode::Override => VaryOrigin::Ignore,
             UpstreamMode::Passthrough | UpstreamMode::Duplicate => VaryOrigin::Keep,
         }
+    }
+
+    /// Whether a stored response may be sent on this route: not where the upstream's CORS lines count
+    /// and it was stored while the node wrote them, on another route or before a reload.
+    #[must_use]
+    #[inline]
+    pub fn may_send(&self, stored: &Stored) -> bool {
+        self.vary_origin().accepts(stored.vary_origin())
     }
 }
 

@@ -229,7 +229,8 @@ impl Exchange<'_> {
         let directives = RequestDirectives::parse(seen.request);
         let reuse_of =
             |stored: &StoredRef| decide_reuse(stored.stored(), &directives, client.now.unix);
-        let front = find_in_front(client.worker, key);
+        let front =
+            find_in_front(client.worker, key).filter(|found| seen.route.may_send(found.stored()));
         if let Some(stored) = &front
             && reuse_of(stored) == Reuse::Fresh
         {
@@ -238,7 +239,7 @@ impl Exchange<'_> {
         let hash = hash_key(&client.worker.shared.secret, key);
         let found = match front {
             Some(stored) => Lookedup::Stored(stored),
-            None => find(client, hash, key, seen.request),
+            None => find(client, seen, hash, key),
         };
         let (marker_key, outcome, stale, reuse) = match found {
             Lookedup::Stored(stored) => match reuse_of(&stored) {
@@ -424,13 +425,18 @@ fn find_in_front(worker: &Worker, key: &[u8]) -> Option<StoredRef> {
 }
 
 /// What the shared store has.
-fn find(client: &Client<'_>, hash: KeyHash, key: &[u8], request: Request<'_>) -> Lookedup {
-    let worker = client.worker;
+fn find(client: &Client<'_>, seen: &Seen<'_>, hash: KeyHash, key: &[u8]) -> Lookedup {
+    let (worker, request) = (client.worker, seen.request);
     match worker
         .shared
         .store
         .find(hash, key, request, client.now.unix)
     {
+        // A fill brings one that may be sent, and it takes this one's place.
+        Found::Hit(stored) if !seen.route.may_send(&stored) => Lookedup::Miss {
+            fill_key: stored.slot().unwrap_or(hash),
+            outcome: Outcome::Miss,
+        },
         Found::Hit(stored) => Lookedup::Stored(match worker.front.remember(&stored) {
             Some(front) => StoredRef::Front(front),
             None => StoredRef::Shared(stored),

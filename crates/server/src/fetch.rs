@@ -215,7 +215,8 @@ impl Waiter<'_> {
             return None;
         };
         let directives = RequestDirectives::parse(request);
-        (decide_reuse(&stored, &directives, now) == Reuse::Fresh).then_some(stored)
+        let may_be_sent = self.forward.route().may_send(&stored);
+        (may_be_sent && decide_reuse(&stored, &directives, now) == Reuse::Fresh).then_some(stored)
     }
 
     /// The response cannot be shared: the request goes its own way, or a stale response stands in.

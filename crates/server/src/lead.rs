@@ -97,7 +97,8 @@ impl Leader<'_> {
         }
         let stale = self.fill.stale.as_deref().expect("checked just above");
         let policy = &self.forward.route().cache;
-        match refresh(stale, &fields, policy, request, times) {
+        let vary_origin = self.forward.route().vary_origin();
+        match refresh(stale, &fields, policy, vary_origin, request, times) {
             Ok(refreshed) => {
                 let stored = store.insert_fetched(ticket, refreshed, request);
                 self.keep_connection(response);
@@ -134,7 +135,8 @@ impl Leader<'_> {
             return None;
         };
         let directives = RequestDirectives::parse(request);
-        (decide_reuse(&stored, &directives, now) == Reuse::Fresh).then_some(stored)
+        let may_be_sent = self.forward.route().may_send(&stored);
+        (may_be_sent && decide_reuse(&stored, &directives, now) == Reuse::Fresh).then_some(stored)
     }
 
     async fn fetch(

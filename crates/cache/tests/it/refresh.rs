@@ -10,7 +10,14 @@ fn refreshed(old: &Stored, not_modified: &[&str]) -> Result<Stored, RefreshRefus
         response_time: at(100),
     };
     let policy = CachePolicy::default();
-    refresh(old, &section(not_modified), &policy, get(&[]).view(), times)
+    refresh(
+        old,
+        &section(not_modified),
+        &policy,
+        old.vary_origin(),
+        get(&[]).view(),
+        times,
+    )
 }
 
 fn check(stored_lines: &[&str], not_modified: &[&str], expected: &str) {

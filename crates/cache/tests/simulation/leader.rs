@@ -146,7 +146,15 @@ impl Leader {
             && conditions == format!("If-None-Match: \"v{}\"\r\n", resource.version()).as_bytes()
         {
             let request = self.request.view();
-            let refreshed = refresh(&stale, &fields, &shared.policy, request, times).unwrap();
+            let refreshed = refresh(
+                &stale,
+                &fields,
+                &shared.policy,
+                stale.vary_origin(),
+                request,
+                times,
+            )
+            .unwrap();
             let ticket = self.ticket.expect("taken before the request was sent");
             let stored = shared
                 .store
