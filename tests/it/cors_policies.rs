@@ -473,3 +473,74 @@ cors = [
     two.header("Access-Control-Allow-Credentials", "true");
     allows(&node.get("/a").origin(app).send(), app);
 }
+
+/// What a browser is told before a request holds for the request: the same route decides both.
+#[test]
+fn a_preflight_is_decided_by_the_route_of_the_request_it_asks_about() {
+    let upstream = Upstream::start();
+    let node = node_with(
+        &upstream,
+        r#"
+[[site.route]]
+path = "/api/**"
+methods = ["PUT", "DELETE"]
+cors = { origins = ["https://admin.example"], methods = ["PUT", "DELETE"] }
+
+[[site.route]]
+path = "/read/**"
+methods = ["GET", "HEAD", "OPTIONS"]
+cors = { origins = ["https://reader.example"] }
+
+[[site.route]]
+path = "/bare/**"
+methods = ["PUT"]
+cors = []
+
+[[site.route]]
+path = "/**"
+cors = { origins = ["https://stranger.example"], methods = ["*"] }
+"#,
+    );
+    let (admin, reader, stranger) = (
+        "https://admin.example",
+        "https://reader.example",
+        "https://stranger.example",
+    );
+    // Path, the method asked about, and who may.
+    let rows = [
+        ("/api/x", "PUT", admin),
+        ("/api/x", "DELETE", admin),
+        ("/api/x", "GET", stranger),
+        ("/api/x", "OPTIONS", stranger),
+        ("/read/x", "GET", reader),
+        ("/read/x", "PUT", stranger),
+    ];
+    for (path, method, friend) in rows {
+        for origin in [admin, reader, stranger] {
+            let response = preflight(&node, path, origin, method, "");
+            let is_friend = origin == friend;
+            match is_friend {
+                true => allows(&response, origin),
+                false => refuses(&response),
+            }
+        }
+    }
+    assert!(upstream.received().is_empty());
+    // The request itself: the same route.
+    upstream.expect("PUT /api/x").always().reply(204);
+    let put = |origin| node.ask("PUT", "/api/x").origin(origin).body("x").send();
+    allows(&put(admin), admin);
+    refuses(&put(stranger));
+    // A route that leaves CORS to the upstream leaves it the preflight, too.
+    upstream.expect("OPTIONS /bare/x").reply(204);
+    let theirs = preflight(&node, "/bare/x", stranger, "PUT", "");
+    theirs
+        .is(204)
+        .cache("method")
+        .lacks("Access-Control-Allow-Origin");
+    // Without an origin it is no preflight: by its own method.
+    upstream.expect("OPTIONS /api/x").reply(204);
+    let ask = node.ask("OPTIONS", "/api/x");
+    let own = ask.header("Access-Control-Request-Method", "PUT").send();
+    refuses(own.is(204).cache("method"));
+}

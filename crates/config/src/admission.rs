@@ -46,18 +46,20 @@ pub fn admit(request: Request<'_>) -> Result<RequestBody, (u16, &'static str)> {
 }
 
 impl SitePlan {
-    /// The number of the route: by method and path, a preflight also by the method that it asks about.
+    /// The number of the route: by path and method, a preflight (Fetch §3.2.2) by the method that it asks
+    /// about, so that the route of the request that follows decides. Only where no route takes that
+    /// method, a preflight goes by its own.
     #[must_use]
     pub fn find_route(&self, path: &[u8], request: Request<'_>) -> usize {
         let by_method = |method: &[u8]| self.routes.find(path, method);
-        let asked_about = || match request.method() {
-            b"OPTIONS" => request
-                .field(KnownField::AccessControlRequestMethod)
-                .and_then(by_method),
-            _ => None,
+        let asks_first = request.method() == b"OPTIONS" && request.has(KnownField::Origin);
+        let asked_about = match asks_first {
+            true => request.field(KnownField::AccessControlRequestMethod),
+            false => None,
         };
-        by_method(request.method())
-            .or_else(asked_about)
+        asked_about
+            .and_then(by_method)
+            .or_else(|| by_method(request.method()))
             .unwrap_or(0)
     }
 }

@@ -354,7 +354,8 @@ pub(crate) static SITE_ROUTE: Section = Section {
             "methods",
             texts(64),
             Told("every method"),
-            "Request methods the route is for.",
+            "Request methods the route is for; a preflight goes by the method that it asks about, and by \
+             OPTIONS where no route takes that one.",
         ),
         key(
             "upstream",
