@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use loadgen::compare::{self, Pairing, Run};
 use loadgen::ratio::{Bootstrap, Verdict};
 use loadgen::report::suite::{self, tables};
-use loadgen::suite::artefact::Artefact;
+use loadgen::suite::artefact::{Artefact, Position};
 
 const EXAMPLE: &str = include_str!("../data/suite-example.json");
 
@@ -174,6 +174,71 @@ fn losses_are_shown() {
             .unwrap()
             .contains("<td class=h0 ")
     );
+}
+
+/// The columns of the headline differ in the number of rules alone as far as the suite allows it.
+#[test]
+fn the_headline_asks_in_one_way() {
+    let check = |of: &[(u32, Position)], expected: &[&str]| {
+        let mut artefact = example();
+        let pattern = artefact
+            .scenarios
+            .iter()
+            .find(|scenario| scenario.name == "rules/exact-1000-last")
+            .unwrap()
+            .clone();
+        artefact.scenarios.clear();
+        for (rule_count, position) in of {
+            let mut scenario = pattern.clone();
+            scenario.name = format!("{rule_count}-{position:?}");
+            (scenario.parameters.rule_count, scenario.parameters.position) =
+                (*rule_count, *position);
+            artefact.scenarios.push(scenario);
+        }
+        let text = tables::render(&artefact);
+        let named: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("- `")?.split('`').next())
+            .collect();
+        assert_eq!(named, expected, "{text}");
+    };
+    use Position::{Any, First, Last};
+    check(
+        &[(1, Last), (1_000, Last), (1_000, Any), (100_000, Last)],
+        &["1-Last", "1000-Last", "100000-Last"],
+    );
+    check(
+        &[(1, Last), (1, Any), (1_000, Last), (1_000, Any)],
+        &["1-Any", "1000-Any"],
+    );
+    check(
+        &[(1, Any), (1_000, Any), (1_000, Last)],
+        &["1-Any", "1000-Any"],
+    );
+    check(
+        &[(1, First), (1_000, Any), (1_000, Last)],
+        &["1-First", "1000-Last"],
+    );
+    check(&[(7, Last)], &[]);
+}
+
+#[test]
+fn doubts_and_the_commit_are_told() {
+    let mut artefact = example();
+    artefact.doubts = vec!["rules/exact-1-last: two equal programs differed by 9 %".to_owned()];
+    artefact.project.commit = Some("0123456789abcdef0123".to_owned());
+    artefact.project.modified = Some(true);
+    let text = tables::render(&artefact);
+    assert!(
+        text.contains("\nIn doubt:\n\n- rules/exact-1-last: two equal programs differed by 9 %\n"),
+        "{text}"
+    );
+    assert!(text.contains(", commit 0123456789ab, modified: "), "{text}");
+    artefact.doubts.clear();
+    artefact.project.commit = None;
+    let text = tables::render(&artefact);
+    assert!(text.contains("No scenario is in doubt."), "{text}");
+    assert!(!text.contains("commit"), "{text}");
 }
 
 /// The README says what the record says. Without a place for the tables, or with nothing in it, there

@@ -50,7 +50,7 @@ fn write_head(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
         counted(artefact.scenarios.len(), "scenario"),
         counted(peers.count(), "peer"),
         escape(&options.profile),
-        commit(artefact)
+        escape(&commit(artefact))
     )?;
     if !artefact.readable {
         write!(
@@ -70,6 +70,7 @@ fn write_head(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
     Ok(())
 }
 
+/// Which commit was measured, as the end of a list; nothing when that is not known.
 fn commit(artefact: &Artefact) -> String {
     let Some(commit) = &artefact.project.commit else {
         return String::new();
@@ -79,7 +80,7 @@ fn commit(artefact: &Artefact) -> String {
         Some(true) => ", modified",
         Some(false) | None => "",
     };
-    format!(", commit {}{modified}", escape(&short))
+    format!(", commit {short}{modified}")
 }
 
 /// A name people know a peer by.
@@ -131,7 +132,12 @@ fn write_headline(page: &mut String, view: &View<'_>) -> std::fmt::Result {
         }
         write!(page, "</tr>")?;
     }
-    write!(page, "</table></div>")
+    write!(page, "</table></div><p class=note>The columns' scenarios:")?;
+    for (_, scenario) in &headline {
+        let (name, title) = (escape(&scenario.name), escape(&scenario.title));
+        write!(page, "<br>{name}: {title}")?;
+    }
+    write!(page, "</p>")
 }
 
 /// `100,000`.

@@ -84,7 +84,8 @@ fn write_all(text: &mut String, view: &View<'_>) -> std::fmt::Result {
     write_setting(text, view.artefact)?;
     write_headline(text, view)?;
     write_losses(text, view)?;
-    write_counts(text, view)
+    write_counts(text, view)?;
+    write_doubts(text, view.artefact)
 }
 
 fn write_setting(text: &mut String, artefact: &Artefact) -> std::fmt::Result {
@@ -101,8 +102,9 @@ fn write_setting(text: &mut String, artefact: &Artefact) -> std::fmt::Result {
     };
     writeln!(
         text,
-        "{date}: {} {kind}CPUs ({}), {}, {}; {} alternating rounds of {} s a scenario, servers on \
+        "{date}{}: {} {kind}CPUs ({}), {}, {}; {} alternating rounds of {} s a scenario, servers on \
          one CPU, generator and upstream on the other.\n",
+        cell(&super::commit(artefact)),
         machine.cpus,
         cell(&machine.cpu_model),
         cell(&machine.kernel),
@@ -166,7 +168,12 @@ fn write_headline(text: &mut String, view: &View<'_>) -> std::fmt::Result {
         }
         writeln!(text)?;
     }
-    Ok(())
+    let names = headline.iter().map(|(_, scenario)| {
+        let (name, title) = (cell(&scenario.name), cell(&scenario.title));
+        format!("- `{name}`: {title}")
+    });
+    let names: Vec<String> = names.collect();
+    writeln!(text, "\nThe columns' scenarios:\n\n{}", names.join("\n"))
 }
 
 fn ratio_cell(
@@ -247,6 +254,21 @@ fn write_counts(text: &mut String, view: &View<'_>) -> std::fmt::Result {
             text,
             "| {name} | {more} | {less} | {unknown} | {cannot} | {untimed} |"
         )?;
+    }
+    Ok(())
+}
+
+/// What of all this is in doubt, and why; a record that is in doubt as a whole says so above.
+fn write_doubts(text: &mut String, artefact: &Artefact) -> std::fmt::Result {
+    if !artefact.readable {
+        return Ok(());
+    }
+    if artefact.doubts.is_empty() {
+        return writeln!(text, "\nNo scenario is in doubt.");
+    }
+    writeln!(text, "\nIn doubt:\n")?;
+    for doubt in &artefact.doubts {
+        writeln!(text, "- {}", cell(doubt))?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! scenarios that differ in one thing put together, and the ratios turned so that above 1 is good
 //! for Corsair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ratio::{self, Better, Bootstrap, Verdict};
 use crate::suite::artefact::{
@@ -89,11 +89,13 @@ impl<'a> View<'a> {
         self.advantages.get(&(scenario, peer)).copied()
     }
 
-    /// Hits under 1, 1,000 and 100,000 rules, as far as the suite has them: exact rules before
-    /// other shapes, a new Web origin for every request before the same one.
+    /// Hits under 1, 1,000 and 100,000 rules, as far as the suite has them. All are of one shape of
+    /// rules and one stream of Web origins if the suite has such a set: exact rules before other
+    /// shapes, a new Web origin for every request before the same one. If it has none, the last
+    /// rule is what matches, wherever that was measured.
     pub(crate) fn headline(&self) -> Vec<(u32, &'a Scenario)> {
-        let find = |count: u32| {
-            let of_count = |scenario: &&Scenario| {
+        let of_count = |count: u32| {
+            let is_hit = move |scenario: &&Scenario| {
                 let parameters = &scenario.parameters;
                 parameters.rule_count == count
                     && parameters.hit_ratio >= 1.0
@@ -101,12 +103,33 @@ impl<'a> View<'a> {
                     && parameters.depth == 1
                     && scenario.group == Group::Rules
             };
-            let best = self.artefact.scenarios.iter().filter(of_count);
-            best.min_by_key(|scenario| preference(&scenario.parameters))
+            self.artefact.scenarios.iter().filter(is_hit).collect()
         };
-        let found = HEADLINE_RULES.into_iter();
+        let counts = HEADLINE_RULES.into_iter();
+        let mut found: Vec<(u32, Vec<&Scenario>)> =
+            counts.map(|count| (count, of_count(count))).collect();
+        found.retain(|(_, scenarios)| !scenarios.is_empty());
+        let streams = |scenarios: &[&Scenario]| -> BTreeSet<(u8, u8)> {
+            scenarios
+                .iter()
+                .map(|s| preference(&s.parameters))
+                .collect()
+        };
+        let shared = found
+            .iter()
+            .map(|(_, scenarios)| streams(scenarios))
+            .reduce(|all, some| &all & &some)
+            .and_then(|all| all.first().copied());
+        let place = |scenario: &&Scenario| {
+            let stream = preference(&scenario.parameters);
+            let is_other = shared.is_some_and(|shared| shared != stream);
+            let is_last = scenario.parameters.position == Position::Last;
+            (is_other, !is_last && shared.is_none(), stream)
+        };
+        let best = |scenarios: Vec<&'a Scenario>| scenarios.into_iter().min_by_key(place);
         found
-            .filter_map(|count| Some((count, find(count)?)))
+            .into_iter()
+            .filter_map(|(count, scenarios)| Some((count, best(scenarios)?)))
             .collect()
     }
 
@@ -165,6 +188,7 @@ pub(crate) fn verdict(advantage: ratio::Ratio) -> Verdict {
     advantage.verdict(Better::Higher, THRESHOLD)
 }
 
+/// The shape of rules and the stream of Web origins; lower is more telling in the headline.
 fn preference(parameters: &Parameters) -> (u8, u8) {
     let shape = match parameters.rules {
         RuleShape::Exact => 0,
