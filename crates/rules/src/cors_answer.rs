@@ -193,13 +193,6 @@ impl<'p> ActualAnswer<'p> {
         self.shadow
     }
 
-    /// Whether the request's origin passed although nothing may be written: the decision to key a
-    /// pass-through response on.
-    #[must_use]
-    pub fn would_grant(&self) -> bool {
-        self.granted.is_some()
-    }
-
     /// Appends the field lines, each ended by CRLF; nothing but a resource policy when refused.
     /// `origin` is what [`crate::CorsPolicies::decide_actual`] was given.
     #[inline]

@@ -1,6 +1,9 @@
 //! A memo never changes an answer: whatever was asked before, it says what a decision made anew says.
 
-use corsair_rules::{AnswerMemo, CorsPolicies, CorsPolicySpec, PoliciesId, RequestOrigin};
+use corsair_rules::{
+    AnswerMemo, CorsPolicies, CorsPolicySpec, PoliciesId, RequestOrigin, ResourcePolicy,
+    UpstreamMode,
+};
 use proptest::prelude::*;
 
 const ORIGINS: [&str; 8] = [
@@ -23,7 +26,7 @@ fn spec(origins: &[&str]) -> CorsPolicySpec {
 }
 
 /// One route a row, one plan a column.
-fn routes() -> [[CorsPolicies; 2]; 4] {
+fn routes() -> [[CorsPolicies; 2]; 7] {
     let compile = |specs| CorsPolicies::compile(specs).expect("policies");
     let of = |origins: &[&str]| compile(vec![spec(origins)]);
     let fonts_only = |origins: &[&str]| {
@@ -39,12 +42,36 @@ fn routes() -> [[CorsPolicies; 2]; 4] {
         };
         compile(vec![spec(one), second])
     };
+    let upstream_decides = |upstream, origins: &[&str]| {
+        compile(vec![CorsPolicySpec {
+            upstream,
+            timing: true,
+            resource_policy: Some(ResourcePolicy::SameSite),
+            ..spec(origins)
+        }])
+    };
+    let beside_shadow = |live: &[&str], shadow: &[&str]| {
+        let second = CorsPolicySpec {
+            shadow: true,
+            ..spec(shadow)
+        };
+        compile(vec![spec(live), second])
+    };
     let (com, net) = ("https://*.example.com", "https://app.example.net");
     [
         [of(&[com]), of(&[net, "null"])],
         [of(&["*"]), of(&["http://localhost:*"])],
         [fonts_only(&[com]), fonts_only(&[com, net])],
         [several(&[net], &[com]), several(&[com], &[net])],
+        [
+            upstream_decides(UpstreamMode::Passthrough, &[com]),
+            upstream_decides(UpstreamMode::Passthrough, &["*"]),
+        ],
+        [
+            upstream_decides(UpstreamMode::Duplicate, &[com, net]),
+            upstream_decides(UpstreamMode::Override, &[com, net]),
+        ],
+        [beside_shadow(&[com], &[net]), beside_shadow(&[net], &["*"])],
     ]
 }
 
@@ -52,7 +79,7 @@ proptest! {
     #[test]
     fn a_memo_answers_as_a_new_decision(
         asked in proptest::collection::vec(
-            (0..4_usize, 0..2_usize, 0..ORIGINS.len() + 2, 0..3_usize, 0..3_usize, 1..4_usize),
+            (0..7_usize, 0..2_usize, 0..ORIGINS.len() + 2, 0..3_usize, 0..3_usize, 1..4_usize),
             1..120,
         ),
         seed in any::<u64>(),
