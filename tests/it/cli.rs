@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::harness::node::{Scratch, binary, workspace};
+use crate::harness::node::{Scratch, binary, tells_of_a_panic, workspace};
 
 /// What a command said and how it ended.
 pub(crate) struct Said {
@@ -25,7 +25,7 @@ pub(crate) fn corsair(arguments: &[&str]) -> Said {
         code: output.status.code(),
     };
     for text in [&said.stdout, &said.stderr] {
-        assert!(!text.contains("panicked"), "{arguments:?}: {text}");
+        assert!(!tells_of_a_panic(text), "{arguments:?}: {text}");
     }
     said
 }

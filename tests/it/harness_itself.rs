@@ -1,7 +1,11 @@
 //! The harness tried on itself: the client talks to the scripted upstream directly.
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::Duration;
 
+use crate::harness::node::{Node, bad_end};
+use crate::harness::pace::{PATIENCE, within};
 use crate::harness::{Client, Gate, Upstream, WireError, pattern};
 
 #[test]
@@ -126,4 +130,53 @@ fn the_pattern_differs_from_place_to_place() {
     let bytes = pattern(1 << 20);
     assert_ne!(bytes[..256], bytes[256..512]);
     assert_ne!(bytes[..65_536], bytes[65_536..131_072]);
+}
+
+#[test]
+fn a_panic_and_a_death_that_nobody_asked_for_are_seen() {
+    let hook = "internal error in worker-0 at crates/server/src/worker.rs:9: no message";
+    let standard = "thread 'main' panicked at main.rs:1:1:";
+    let (abort, kill) = (libc::SIGABRT, libc::SIGKILL);
+    // What it said, its wait status (None: it was never waited for), the signals sent, the verdict.
+    let table: &[(&str, Option<i32>, &[i32], bool)] = &[
+        ("bye", Some(0), &[], true),
+        ("bye", Some(1 << 8), &[], true),
+        ("bye", Some(kill), &[kill], true),
+        ("bye", Some(abort), &[libc::SIGHUP, abort], true),
+        ("bye", Some(abort), &[libc::SIGTERM], false),
+        ("bye", Some(libc::SIGSEGV), &[], false),
+        (hook, Some(0), &[], false),
+        (hook, None, &[], false),
+        (standard, Some(101 << 8), &[], false),
+    ];
+    for (said, status, sent, good) in table {
+        let talk = ["listening".to_owned(), (*said).to_owned()];
+        let wrong = bad_end(&talk, status.map(ExitStatus::from_raw), sent);
+        assert_eq!(
+            wrong.is_none(),
+            *good,
+            "{said} {status:?} {sent:?}: {wrong:?}"
+        );
+    }
+}
+
+#[test]
+fn a_node_that_is_dead_before_the_end_of_its_test_fails_it() {
+    let upstream = Upstream::start();
+    let mut node = Node::before(&upstream);
+    let pid = i32::try_from(node.pid()).expect("process ids are small");
+    // SAFETY: kill takes two integers and touches no memory of ours. The harness does not
+    // see it, and this signal leaves no core file behind.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGALRM) }, 0);
+    within(PATIENCE, "the node dies", || {
+        (!node.is_running()).then_some(())
+    });
+    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(node)));
+    let said = dropped.expect_err("the death is seen");
+    let said = said.downcast_ref::<String>().expect("a formatted message");
+    assert!(said.starts_with("the node died by signal 14"), "{said}");
+
+    let node = Node::before(&upstream);
+    node.signal(libc::SIGKILL);
+    drop(node);
 }

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -277,6 +278,24 @@ pub(crate) struct Node {
     config_file: Option<PathBuf>,
     scratch: Option<Scratch>,
     status: Option<ExitStatus>,
+    /// Signals that the test or the end of the test sent.
+    sent: Mutex<Vec<i32>>,
+}
+
+/// Whether this text tells of a panic, in the words of the binary's own hook or in those of the
+/// standard one, which speaks for a panic before the first is installed.
+pub(crate) fn tells_of_a_panic(text: &str) -> bool {
+    text.contains("internal error in ") || text.contains("panicked")
+}
+
+/// What is wrong with the way a node ended: a panic of any thread, or a death by a signal that
+/// nobody sent (SIGABRT is an abort or a panic within a panic).
+pub(crate) fn bad_end(talk: &[String], status: Option<ExitStatus>, sent: &[i32]) -> Option<String> {
+    if talk.iter().any(|line| tells_of_a_panic(line)) {
+        return Some("the node panicked".to_owned());
+    }
+    let signal = status?.signal()?;
+    (!sent.contains(&signal)).then(|| format!("the node died by signal {signal}"))
 }
 
 impl Node {
@@ -320,6 +339,7 @@ impl Node {
             config_file: None,
             scratch: None,
             status: None,
+            sent: Mutex::default(),
         };
         node.address = node.address_after("listening on ");
         node.admin = node.address_after("admin on http://");
@@ -429,6 +449,10 @@ impl Node {
     /// Sends a signal to this process and no other.
     pub(crate) fn signal(&self, signal: i32) {
         let pid = i32::try_from(self.pid()).expect("process ids are small");
+        self.sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(signal);
         // SAFETY: kill takes two integers and touches no memory of ours.
         let result = unsafe { libc::kill(pid, signal) };
         assert_eq!(
@@ -456,46 +480,69 @@ impl Node {
         let status = within(PATIENCE, "the node ends", || {
             self.child.try_wait().expect("our own child")
         });
+        self.ended(status);
+        status
+    }
+
+    /// Keeps how the process ended, and hears the rest of what it said.
+    fn ended(&mut self, status: ExitStatus) {
         self.status = Some(status);
         for listener in self.listeners.drain(..) {
             // A listener that panicked has printed why.
             let _ = listener.join();
         }
-        status
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("our own child").is_none()
     }
-}
 
-impl Drop for Node {
-    fn drop(&mut self) {
-        if self.status.is_none() && self.is_running() {
+    /// Ends what still runs; returns what went wrong with that.
+    fn end(&mut self) -> Option<String> {
+        if self.is_running() {
             self.signal(libc::SIGTERM);
             let deadline = std::time::Instant::now() + PATIENCE;
             while self.is_running() && std::time::Instant::now() < deadline {
                 super::pause(std::time::Duration::from_millis(5));
             }
-            if self.is_running() {
+        }
+        match self.child.try_wait().expect("our own child") {
+            Some(status) => {
+                self.ended(status);
+                None
+            }
+            None => {
                 // The process is ours and did not end by itself; nothing better is left.
                 let _ = self.child.kill();
                 let _ = self.child.wait();
-                if !thread::panicking() {
-                    panic!("the node did not end within {PATIENCE:?} of SIGTERM");
-                }
+                Some(format!(
+                    "the node did not end within {PATIENCE:?} of SIGTERM"
+                ))
             }
         }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let late = match self.status {
+            Some(_) => None,
+            None => self.end(),
+        };
         let talk = self.talk();
-        let panicked = talk.iter().any(|line| line.contains("panicked"));
         if thread::panicking() {
             let talk = talk.join("\n  ");
             let _ = std::io::Write::write_all(
                 &mut std::io::stderr(),
                 format!("the node said:\n  {talk}\n").as_bytes(),
             );
-        } else {
-            assert!(!panicked, "the node panicked:\n{}", talk.join("\n"));
+            return;
+        }
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let wrong = late.or_else(|| bad_end(&talk, self.status, &sent));
+        drop(sent);
+        if let Some(wrong) = wrong {
+            panic!("{wrong}; it said:\n{}", talk.join("\n"));
         }
     }
 }
