@@ -7,6 +7,7 @@ mod corpus;
 mod cors_decisions;
 mod cors_modes;
 mod header_operations;
+mod header_variants;
 mod inclusion;
 mod origin_matching;
 mod support;
