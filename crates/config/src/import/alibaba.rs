@@ -7,6 +7,8 @@
 //! as `%-` then. Without validation the value is always sent. The settings only add headers: what an
 //! `OPTIONS` request is answered is the upstream's.
 
+mod order;
+
 use super::ImportError;
 use super::bucket::{MAX_AGE_KEPT_S, max_age_comment, tell_dead};
 use super::document::{Entry, Node, Value, read_json};
@@ -41,7 +43,7 @@ enum Switch {
 }
 
 /// One `set_resp_header`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Setting {
     line: usize,
     key: String,
@@ -77,16 +79,14 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), ImportError> {
         let message = "there is no `set_resp_header` function in the input";
         return Err(ImportError::at(1, message));
     }
-    let is_effective = |setting: &&Setting| {
+    let settings = order::settle(settings, draft);
+    let policy_at = settings.iter().position(|setting| {
         setting.is(ALLOW_ORIGIN) && setting.condition.is_none() && is_policy(setting)
-    };
-    // The last one for a header takes effect.
-    let policy_at = settings.iter().rposition(|setting| is_effective(&setting));
+    });
     let mut operations = Vec::new();
     for (index, setting) in settings.iter().enumerate() {
         let folded = policy_at.is_some() && is_folded(setting);
-        let overridden = policy_at.is_some() && is_effective(&setting);
-        if Some(index) == policy_at || folded || overridden {
+        if Some(index) == policy_at || folded {
             continue;
         }
         if let Some(operation) = operation_of(setting, draft) {
