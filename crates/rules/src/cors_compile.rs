@@ -40,8 +40,9 @@ pub(crate) fn compile_policies(
         if policy.standing != Standing::Shadow {
             if let Some(by) = taker {
                 findings.add(PolicyPlace::Policy, Lint::UnreachablePolicy { by });
-            } else if policy.takes_everything() {
-                taker = Some(index);
+            } else if policy.decides_always() {
+                // Counted from 1, as `explain` does.
+                taker = Some(index + 1);
             }
         }
         policies.push(policy);

@@ -235,7 +235,13 @@ impl Policy {
         }
     }
 
-    /// Whether nothing behind this policy can ever decide.
+    /// Whether nothing behind this policy can ever decide, not even about a preflight that asks for
+    /// `Authorization`, which `*` does not name.
+    pub(crate) fn decides_always(&self) -> bool {
+        self.takes_everything() && self.headers.allows(b"authorization")
+    }
+
+    /// Whether nothing behind this policy can ever decide about an actual response.
     pub(crate) fn takes_everything(&self) -> bool {
         matches!(self.audience, Audience::Constant)
             && self.content_types.is_empty()

@@ -231,7 +231,7 @@ lints! {
     MaxAgeOverCap { seconds: u32 } "W107"
         says "browsers keep a preflight answer for at most 86400 s, not {seconds} s"
         remedy "use `24h` or less; Chromium keeps it for at most `2h`";
-    /// A policy behind one that always decides.
+    /// A policy behind one that always decides: the number of that one, from 1.
     UnreachablePolicy { by: usize } "W108"
         says "the policy never decides, because policy {by} of this route takes every origin, \
             method and header"

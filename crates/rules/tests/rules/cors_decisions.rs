@@ -702,33 +702,6 @@ fn every_finding_is_told_at_once() {
 }
 
 #[test]
-fn unreachable_policies_are_told() {
-    let all = CorsPolicySpec {
-        methods: list(&["*"]),
-        request_headers: list(&["*"]),
-        ..spec(&["*"])
-    };
-    let policies = compile(vec![all.clone(), spec(&["https://a.example"])]);
-    let told: Vec<_> = policies
-        .warnings()
-        .iter()
-        .map(|p| (p.policy, p.lint.code()))
-        .collect();
-    assert_eq!(told, [(1, "W108")]);
-    // Nothing behind it can make the answer depend on the origin.
-    assert_eq!(policies.vary_contribution(None).names(), "");
-    let fonts = CorsPolicySpec {
-        content_types: list(&["font/*"]),
-        ..all
-    };
-    assert!(
-        compile(vec![fonts, spec(&["https://a.example"])])
-            .warnings()
-            .is_empty()
-    );
-}
-
-#[test]
 fn redundant_patterns_are_told_with_what_covers_them() {
     let told = |origins: &[&str], dialect| {
         let policies = compile(vec![CorsPolicySpec {

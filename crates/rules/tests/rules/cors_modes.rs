@@ -1,7 +1,7 @@
 //! Several policies side by side that treat refusals, the upstream and its own CORS differently.
 
 use crate::cors_decisions::{ask, check_actual, compile, spec};
-use corsair_rules::{CorsOutcome, CorsPolicies, CorsPolicySpec, UpstreamMode};
+use corsair_rules::{CorsOutcome, CorsPolicies, CorsPolicySpec, PolicyProblem, UpstreamMode};
 
 #[test]
 fn of_several_policies_the_strictest_refusal_holds() {
@@ -89,4 +89,50 @@ fn a_passed_through_policy_needs_no_origins_unless_somebody_may_time() {
         let problems = CorsPolicies::compile(vec![needy]).expect_err("nobody is listed");
         assert_eq!(problems[0].lint.code(), "E105");
     }
+}
+
+/// What is told of a route's policies: each number as a reader counts, from 1, and the sentence.
+fn told(policies: &CorsPolicies) -> Vec<(usize, String)> {
+    let warnings = policies.warnings().iter();
+    let told = |problem: &PolicyProblem| (problem.policy + 1, problem.lint.to_string());
+    warnings.map(told).collect()
+}
+
+#[test]
+fn unreachable_policies_are_told() {
+    let list = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    let all = |request_headers: &[&str]| CorsPolicySpec {
+        methods: list(&["*"]),
+        request_headers: list(request_headers),
+        ..spec(&["*"])
+    };
+    let every = all(&["*", "Authorization"]);
+    let one = CorsPolicySpec {
+        request_headers: list(&["authorization"]),
+        ..spec(&["https://a.example"])
+    };
+    let policies = compile(vec![every.clone(), one.clone()]);
+    let [(2, sentence)] = &told(&policies)[..] else {
+        panic!("{:?}", policies.warnings())
+    };
+    assert!(
+        sentence.contains("because policy 1 of this route takes every origin"),
+        "{sentence}"
+    );
+    assert_eq!(policies.warnings()[0].lint.code(), "W108");
+    // Nothing behind it can make the answer depend on the origin.
+    assert_eq!(policies.vary_contribution(None).names(), "");
+    // `*` names every header but one, and that one is what the second policy is there for; of actual
+    // responses it decides none, and nobody asks.
+    let policies = compile(vec![all(&["*"]), one.clone()]);
+    assert_eq!(told(&policies), []);
+    let asked = ask(&policies, "https://a.example", "GET", "authorization");
+    assert_eq!(asked.0, 204);
+    assert!(asked.1.contains("https://a.example"), "{}", asked.1);
+    assert_eq!(policies.vary_contribution(None).names(), "");
+    let fonts = CorsPolicySpec {
+        content_types: list(&["font/*"]),
+        ..every
+    };
+    assert_eq!(told(&compile(vec![fonts, one])), []);
 }
