@@ -35,7 +35,7 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), ImportError> {
     let manifests = read_manifests(text)?;
     let mut policies = Vec::with_capacity(manifests.len());
     for manifest in &manifests {
-        tell_snippets(manifest, draft);
+        tell_other_annotations(manifest, draft);
         policies.push(policies_of(manifest, draft));
     }
     let mut sites = Sites::default();
@@ -375,23 +375,41 @@ fn tell_once(manifest: &Manifest, origins: &[Located], draft: &mut Draft) {
     );
 }
 
-fn tell_snippets(manifest: &Manifest, draft: &mut Draft) {
+fn tell_other_annotations(manifest: &Manifest, draft: &mut Draft) {
+    const EDITS: [&str; 3] = ["add_header", "more_set_headers", "more_clear_headers"];
     for (name, text) in &manifest.annotations {
-        let edits = ["add_header", "more_set_headers", "more_clear_headers"];
-        if !name.ends_with("-snippet") || !edits.iter().any(|edit| text.text.contains(edit)) {
-            continue;
-        }
+        let edits = || EDITS.iter().any(|edit| text.text.contains(edit));
+        let (message, theirs, ours, remedy) = match name.as_str() {
+            "custom-headers" => (
+                "the response headers stand in a ConfigMap, which is not imported",
+                format!("the headers of the ConfigMap `{}`", clip(&text.text)),
+                "none of them",
+                "write each as a [[site.header]]",
+            ),
+            "upstream-vhost" => (
+                "the `Host` that the upstream is asked for is not imported",
+                format!("the upstream is asked for `Host: {}`", clip(&text.text)),
+                "the upstream is asked for the `Host` of the request",
+                "write it as `host` of the [[upstream]]",
+            ),
+            snippet if snippet.ends_with("-snippet") && edits() => (
+                "pieces of nginx configuration are not imported, and this one edits headers",
+                "the headers it writes".to_owned(),
+                "none of them",
+                "write each as a [[site.header]]",
+            ),
+            _ => continue,
+        };
         draft.tell(Finding {
             weight: Weight::Difference,
             line: text.line,
             construct: format!("`{}`", clip(name)),
-            message: "pieces of nginx configuration are not imported, and this one edits headers"
-                .to_owned(),
+            message: message.to_owned(),
             request: "any GET".to_owned(),
             system: draft.system(),
-            theirs: "the headers it writes".to_owned(),
-            ours: "none of them".to_owned(),
-            remedy: Some("write each as a [[site.header]]".to_owned()),
+            theirs,
+            ours: ours.to_owned(),
+            remedy: Some(remedy.to_owned()),
         });
     }
 }
