@@ -152,6 +152,51 @@ when = { content_type = ["font/*"] }
     allows(unchanged.is(304), "https://app.example");
 }
 
+/// Errors of the node's own are text, and are readable where text is.
+#[test]
+fn a_condition_on_the_content_type_holds_for_the_nodes_own_errors() {
+    let upstream = Upstream::start();
+    let node = node_with(
+        &upstream,
+        r#"
+[[site.cors]]
+origins = ["https://app.example"]
+when = { content_type = ["text/*"] }
+
+[[site.cors]]
+origins = ["https://later.example"]
+when = { content_type = ["text/plain"] }
+shadow = true
+
+[[site.route]]
+path = "/fonts/**"
+cors = { origins = ["https://app.example"], when = { content_type = ["font/*"] } }
+"#,
+    );
+    let ask = |path: &str, origin| {
+        let ask = node.get(path).header("Cache-Control", "only-if-cached");
+        ask.origin(origin).send()
+    };
+    let own = ask("/a", "https://app.example");
+    own.is(504)
+        .header("Content-Type", "text/plain; charset=utf-8");
+    allows(&own, "https://app.example");
+    own.lists("Vary", "Origin");
+    refuses(ask("/a", "https://later.example").is(504));
+    let metrics = node.admin("GET", "/metrics").send().text();
+    for (flip, count) in [("allow-to-deny", 1), ("deny-to-allow", 1)] {
+        let line = format!(
+            "corsair_cors_shadow_flips_total{{site=\"*\",route=\"0\",flip=\"{flip}\"}} {count}"
+        );
+        assert!(metrics.lines().any(|l| l == line), "{line}:\n{metrics}");
+    }
+    // Text is no font.
+    let own = ask("/fonts/a", "https://app.example");
+    own.is(504)
+        .lacks("Access-Control-Allow-Origin")
+        .lacks("Vary");
+}
+
 #[test]
 fn the_s3_dialect_takes_a_star_anywhere() {
     let upstream = Upstream::start();

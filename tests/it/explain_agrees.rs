@@ -67,6 +67,10 @@ path = "/fonts/**"
 cors = { origins = ["https://app.example.org"], when = { content_type = ["font/*"] } }
 
 [[site.route]]
+path = "/text/**"
+cors = { origins = ["https://app.example.org"], when = { content_type = ["text/*"] } }
+
+[[site.route]]
 path = "/shadow/**"
 cors = { origins = ["https://app.example.org"], shadow = true }
 
@@ -235,6 +239,20 @@ const ROWS: &[Row] = &[
         &[FRIEND],
         200,
         &[FRESH, "Content-Type: font/woff2"],
+    ),
+    (
+        "GET",
+        "/text/a",
+        &[FRIEND, "Cache-Control: only-if-cached"],
+        0,
+        &[],
+    ),
+    (
+        "GET",
+        "/fonts/c",
+        &[FRIEND, "Cache-Control: only-if-cached"],
+        0,
+        &[],
     ),
     ("GET", "/shadow/a", &[FRIEND], 200, &[FRESH, REFLECTS]),
     ("GET", "/console/a", &[FRIEND], 200, &[FRESH]),

@@ -29,9 +29,9 @@ use crate::failure::FailureAnswer;
 use crate::places::PlanPlaces;
 use crate::plan::Plan;
 use crate::response::{
-    CONDITIONS, HeadContext, ONLY_IF_CACHED, OutFraming, OwnResponse, Received, end_to_end_fields,
-    leaves_origins_open, reflected_origin, said_of_fill, varies_by_origin, via_pseudonym,
-    write_bare_refusal,
+    CONDITIONS, HeadContext, ONLY_IF_CACHED, OWN_CONTENT_TYPE, OutFraming, OwnResponse, Received,
+    end_to_end_fields, leaves_origins_open, own_fields, reflected_origin, said_of_fill,
+    varies_by_origin, via_pseudonym, write_bare_refusal,
 };
 
 pub use answer::{
@@ -230,13 +230,14 @@ impl Surroundings<'_> {
     /// A response that the node makes itself, under the route's rules.
     fn own(&self, told: &mut Explanation, context: &HeadContext<'_>, own: &OwnResponse<'_>) {
         let mut section = FieldSection::new();
-        section.push(b"Content-Type", b"text/plain; charset=utf-8");
-        told.operations =
-            self.operations(context, own.status, None, own.cache_status.outcome, section);
+        own_fields(&mut section);
+        let content_type = Some(OWN_CONTENT_TYPE);
+        let outcome = own.cache_status.outcome;
+        told.operations = self.operations(context, own.status, content_type, outcome, section);
         let mut out = Vec::new();
         context.own(own, self.date(), &mut FieldSection::new(), &mut out);
         told.respond(own.status, &out);
-        self.tell_cors(told, context, None);
+        self.tell_cors(told, context, content_type);
     }
 
     fn preflight(&self, told: &mut Explanation, context: &HeadContext<'_>, length: &BodyLength) {

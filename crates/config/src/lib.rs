@@ -54,7 +54,7 @@ pub use plan::{
 };
 pub use reference::reference;
 pub use response::{
-    CONDITIONS, HeadContext, ONLY_IF_CACHED, OutFraming, OwnResponse, RESPONSE_LIMITS, Received,
-    content_range, end_to_end_fields, leaves_origins_open, reflected_origin, said_of_fill,
-    varies_by_origin, via_pseudonym, write_bare_refusal,
+    CONDITIONS, HeadContext, ONLY_IF_CACHED, OWN_CONTENT_TYPE, OutFraming, OwnResponse,
+    RESPONSE_LIMITS, Received, content_range, end_to_end_fields, leaves_origins_open, own_fields,
+    reflected_origin, said_of_fill, varies_by_origin, via_pseudonym, write_bare_refusal,
 };

@@ -46,6 +46,9 @@ pub const RESPONSE_LIMITS: HeadLimits = HeadLimits {
 /// §5.2.1.7).
 pub const ONLY_IF_CACHED: &str = "not stored, and only a stored response was wanted";
 
+/// The media type of a body that the node writes itself.
+pub const OWN_CONTENT_TYPE: &[u8] = b"text/plain; charset=utf-8";
+
 /// How the body behind a head is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutFraming {
@@ -330,16 +333,23 @@ impl HeadContext<'_> {
         out: &mut Vec<u8>,
     ) -> CorsOutcome {
         status_line(out, own.status);
-        section.clear();
-        section.push(b"Content-Type", b"text/plain; charset=utf-8");
+        own_fields(section);
         date_line(date, out);
-        self.edited_fields(own.status, None, own.cache_status.outcome, section, out);
+        let content_type = Some(OWN_CONTENT_TYPE);
+        let outcome = own.cache_status.outcome;
+        self.edited_fields(own.status, content_type, outcome, section, out);
         if let Some(length) = own.unsatisfied {
             content_range(out, None, length);
         }
         OutFraming::Length(own.length).write(out);
-        self.tail(None, None, &own.cache_status, out)
+        self.tail(content_type, None, &own.cache_status, out)
     }
+}
+
+/// Makes `section` the fields of a response of the node's own before any rule has its say.
+pub fn own_fields(section: &mut FieldSection) {
+    section.clear();
+    section.push(b"Content-Type", OWN_CONTENT_TYPE);
 }
 
 /// The fields that the policy writes in the upstream's place.
@@ -375,7 +385,9 @@ pub fn write_bare_refusal(
 ) {
     status_line(out, status);
     date_line(date, out);
-    out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
+    out.extend_from_slice(b"Content-Type: ");
+    out.extend_from_slice(OWN_CONTENT_TYPE);
+    out.extend_from_slice(b"\r\n");
     out.extend_from_slice(vary.as_bytes());
     OutFraming::Length(body_len).write(out);
     write_cache_status_line(node_name, &CacheStatus::new(Outcome::Local), out);

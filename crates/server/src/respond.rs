@@ -5,7 +5,7 @@
 use corsair_cache::{
     CacheStatus, Outcome, Precondition, RangeDecision, Stored, decide_precondition, decide_range,
 };
-use corsair_config::{CONDITIONS, OwnResponse, content_range, write_bare_refusal};
+use corsair_config::{CONDITIONS, OwnResponse, content_range, own_fields, write_bare_refusal};
 pub(crate) use corsair_config::{OutFraming, Received};
 use corsair_http1::{FieldSection, KnownField, status_line};
 use corsair_rules::CorsOutcome;
@@ -305,7 +305,10 @@ pub(crate) fn refusal(
 fn own_head(seen: &Seen<'_>, own: &OwnResponse<'_>, section: &mut FieldSection, out: &mut Vec<u8>) {
     let date = |out: &mut Vec<u8>| seen.worker.clock.append_date(seen.now, out);
     let cors = seen.head_context().own(own, date, section, out);
-    count(seen, own.status, own.cache_status.outcome, None, cors);
+    // Operations may have changed what conditions on the content type go by.
+    own_fields(section);
+    let outcome = own.cache_status.outcome;
+    count(seen, own.status, outcome, Some(section), cors);
 }
 
 /// Answers a request that belongs to no route, and says that the connection ends. `method` is empty
