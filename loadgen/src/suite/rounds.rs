@@ -14,7 +14,7 @@ use super::artefact::{
     Control, LoopLatency, Measurement, Role, Scenario, Storm, Summary, VoidRound,
 };
 use super::load::Pace;
-use super::stage::{Serving, Upstream, is_interrupted, judge};
+use super::stage::{Serving, Upstream, is_interrupted, judge, judge_answers};
 use super::statistics::{median, ratio};
 use super::suite_run::{Note, Settings};
 use crate::ratio::ROUNDS_MIN;
@@ -279,7 +279,7 @@ fn id_of(serving: &[Serving], role: Role) -> Option<&str> {
     peer.map(|peer| &*peer.peer)
 }
 
-/// One run; void when an answer was wrong, except where that is what a storm is about.
+/// One run; void when an answer was wrong or missing, except where that is what a storm is about.
 fn measure(
     scenario: &Scenario,
     peer: &Serving,
@@ -295,20 +295,22 @@ fn measure(
     let summary = peer.timed(parameters, pace, length, upstream, settings)?;
     let server = peer.process.cpu_time().saturating_sub(server_before);
     let upstream = upstream.cpu_time().saturating_sub(upstream_before);
-    let may_fail = matches!(
-        parameters.storm,
-        Some(Storm::BrownOut | Storm::Reload | Storm::Churn)
-    );
-    let wrong = judge(&summary)
-        .err()
-        .filter(|_| !may_fail || summary.requests == 0);
+    let judged = match parameters.storm {
+        // A peer that reloads may drop connections; what it answers has to be right.
+        Some(Storm::Reload | Storm::Churn) if summary.requests > 0 => judge_answers(&summary),
+        // What a peer does without its upstream is what is measured.
+        Some(Storm::BrownOut) if summary.requests > 0 => Ok(()),
+        None | Some(Storm::Preflight | Storm::Reload | Storm::Churn | Storm::BrownOut) => {
+            judge(&summary)
+        }
+    };
     Ok(Measurement {
         scenario: scenario.name.clone(),
         peer: peer.peer.clone(),
         round: 0,
         attempt: 0,
         place: 0,
-        void: wrong.map(|error| format!("{error:#}")),
+        void: judged.err().map(|error| format!("{error:#}")),
         server_cpu_us_per_request: per_request(server, summary.requests),
         server_cpu_s: server.as_secs_f64(),
         requests: summary.requests,
