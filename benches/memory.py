@@ -26,6 +26,7 @@ BINARY = os.environ.get("CORSAIR", os.path.join(TARGET, "release", "corsair"))
 CONFIG = """
 [node]
 workers = 1
+driver = "io_uring"
 [admin]
 listen = "127.0.0.1:0"
 [[listener]]
