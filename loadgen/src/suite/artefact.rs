@@ -284,8 +284,8 @@ pub struct Parameters {
     pub rules: RuleShape,
     /// How many there are; 0 with [`RuleShape::None`].
     pub rule_count: u32,
-    /// Which of them requests match. `any` draws a new Web origin for every request (hostile to
-    /// anything that remembers the last one), the others send one and the same.
+    /// Which of them requests match. `any` draws one of the rules' Web origins anew for every
+    /// request (hostile to who remembers fewer than there are), the others send one and the same.
     pub position: Position,
     /// Response header operations besides CORS.
     pub operations: u32,
