@@ -279,7 +279,7 @@ def check_memory(options):
         process = started(command)
         done, samples = 0, []
         for line in process.stdout:
-            done += json.loads(line)["requests"]
+            done += json.loads(line).get("requests", 0)  # The last line says whether it is valid.
             if done >= 1_000_000 * (len(samples) + 1) and process.poll() is None:
                 samples.append((done, resident(process.pid)))
         process.wait()
@@ -314,7 +314,7 @@ def check_pace(options):
                    f"{found['client_kept_waiting_s'] / found['duration_s']:.1%} another process's, "
                    f"{found['rate_ratio']:.2%} sent in time", "", None)
             # Of an idle core: a second of which others took their part says nothing about ours.
-            seconds = [json.loads(line) for line in open(seconds_file)]
+            seconds = [json.loads(line) for line in list(open(seconds_file))[:-1]]
             calm += [row["lag_p99_us"] for row in seconds
                      if max(row["stolen_share"], row["client_kept_waiting"]) <= CALM_SHARE]
             if len(calm) >= CALM_SECONDS:

@@ -271,9 +271,10 @@ pub(super) fn run(flags: &Run) -> anyhow::Result<u8> {
     let outcome = engine::run(Arc::clone(&plan), &interrupt, &mut watcher);
     watcher.live.finish();
     let outcome = outcome?;
-    let rows = watcher.series.finish().context("cannot write the series")?;
     let gates = prepared.gates;
     let summary = Summary::new(&prepared.facts, &plan, &outcome, &gates, &flags.slo);
+    let rows = watcher.series.finish(&summary.invalid_reasons);
+    let rows = rows.context("cannot write the series")?;
     write_outputs(flags, &summary, &rows)?;
     Ok(exit_code(&summary, &flags.fail_on, &flags.slo))
 }
@@ -322,7 +323,14 @@ fn write_outputs(flags: &Run, summary: &Summary, rows: &[SecondRow]) -> anyhow::
     write(&flags.json, &|| Ok(summary.to_json()))?;
     write(&flags.csv, &|| Ok(report::csv::render(summary)))?;
     write(&flags.markdown, &|| Ok(report::markdown::render(summary)))?;
-    write(&flags.hgrm, &|| Ok(report::hdr::hgrm(&summary.latencies)))?;
+    write(&flags.hgrm, &|| {
+        let Summary {
+            latencies,
+            invalid_reasons,
+            ..
+        } = summary;
+        Ok(report::hdr::hgrm(latencies, invalid_reasons))
+    })?;
     write(&flags.html, &|| {
         report::html::render(summary, rows).map_err(|error| anyhow::anyhow!("a plot: {error}"))
     })?;

@@ -1,7 +1,8 @@
 //! HdrHistogram's own forms: the `.hgrm` percentile table and the V2 interval log.
 //!
 //! Formats as HdrHistogram's Java and C implementations write and plot them. Values of the table
-//! are milliseconds, like those of wrk2; histograms in the log are nanoseconds.
+//! are milliseconds, like those of wrk2; histograms in the log are nanoseconds. Both forms have
+//! comments, lines that begin with `#`: an invalid run ends with one for each reason.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -17,13 +18,13 @@ const TICKS_PER_HALF: u32 = 5;
 
 const NS_PER_MS: f64 = 1e6;
 
-/// The percentile table.
+/// The percentile table. `invalid_reasons`: why the run does not count, empty when it does.
 #[must_use]
 #[expect(
     clippy::cast_precision_loss,
     reason = "a day in nanoseconds is below 2^53"
 )]
-pub fn hgrm(latencies: &Latencies) -> String {
+pub fn hgrm(latencies: &Latencies, invalid_reasons: &[String]) -> String {
     let mut text = String::from("       Value     Percentile TotalCount 1/(1-Percentile)\n\n");
     let mut total = 0;
     for value in latencies.iter_quantiles(TICKS_PER_HALF) {
@@ -60,7 +61,14 @@ pub fn hgrm(latencies: &Latencies) -> String {
         text,
         "#[Buckets = {buckets:12}, SubBuckets     = {sub_buckets:12}]"
     );
-    text
+    text + &marks(invalid_reasons)
+}
+
+/// The comments of an invalid run, a line each.
+fn marks(invalid_reasons: &[String]) -> String {
+    let one_line = |reason: &String| reason.replace(['\r', '\n'], " ");
+    let mark = |reason| format!("#[INVALID: {}]\n", one_line(reason));
+    invalid_reasons.iter().map(mark).collect()
 }
 
 /// An interval log: one compressed histogram for each second, at seconds after its start time.
@@ -118,11 +126,12 @@ impl<W: Write> IntervalLog<W> {
         Ok(())
     }
 
-    /// Makes sure everything is written.
+    /// Says why the run is invalid, if it is, and makes sure everything is written.
     ///
     /// # Errors
     /// When it is not.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub fn finish(mut self, invalid_reasons: &[String]) -> io::Result<()> {
+        self.out.write_all(marks(invalid_reasons).as_bytes())?;
         self.out.flush()
     }
 }
@@ -142,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_table_can_be_read_by_plotters() {
-        let text = hgrm(&thousand());
+        let text = hgrm(&thousand(), &[]);
         let rows: Vec<Vec<f64>> = text
             .lines()
             .skip(2)
@@ -166,7 +175,14 @@ mod tests {
         assert_eq!((last[1], last[2]), (1.0, 1000.0));
         assert!(text.contains("#[Mean    =   500"), "{text}");
         assert!(text.contains("Total count    =         1000]"), "{text}");
-        assert!(hgrm(&new_latencies()).contains("Total count    =            0]"));
+        assert!(!text.contains("INVALID"), "{text}");
+        let reasons = ["steal".to_owned(), "two\nlines".to_owned()];
+        let text = hgrm(&new_latencies(), &reasons);
+        assert!(text.contains("Total count    =            0]"), "{text}");
+        assert!(
+            text.ends_with("]\n#[INVALID: steal]\n#[INVALID: two lines]\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -178,7 +194,8 @@ mod tests {
             .unwrap();
         log.append(&new_latencies(), 2 * second, second, None)
             .unwrap();
-        log.finish().unwrap();
+        log.finish(&["steal".to_owned()]).unwrap();
+        assert!(out.ends_with(b"\n#[INVALID: steal]\n"));
         // The crate's own reader does not know the Java legend, which begins with a quote.
         let text: Vec<u8> = out
             .split_inclusive(|&byte| byte == b'\n')

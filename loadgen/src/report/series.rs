@@ -1,4 +1,5 @@
-//! A run second by second: rows for plots, NDJSON and the interval log, written as they come.
+//! A run second by second: rows for plots, NDJSON and the interval log, written as they come, and
+//! at the end of both whether the run is valid.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -77,6 +78,13 @@ impl SecondRow {
     }
 }
 
+/// The last line of NDJSON.
+#[derive(Serialize)]
+struct Verdict<'a> {
+    valid: bool,
+    invalid_reasons: &'a [String],
+}
+
 /// Keeps the rows, and writes them where asked to.
 #[derive(Default)]
 pub struct Series {
@@ -96,7 +104,7 @@ impl Series {
         }
     }
 
-    /// Also writes one JSON object a line.
+    /// Also writes one JSON object a line: the rows, and behind them `valid` and `invalid_reasons`.
     pub fn write_ndjson(&mut self, out: Output) {
         self.ndjson = Some(out);
     }
@@ -141,16 +149,22 @@ impl Series {
         &self.rows
     }
 
-    /// Makes sure everything is written, and gives the rows.
+    /// Says why the run is invalid, if it is, makes sure everything is written, and gives the rows.
     ///
     /// # Errors
     /// When it is not.
-    pub fn finish(mut self) -> io::Result<Vec<SecondRow>> {
+    pub fn finish(mut self, invalid_reasons: &[String]) -> io::Result<Vec<SecondRow>> {
         if let Some(mut out) = self.ndjson.take() {
+            let verdict = Verdict {
+                valid: invalid_reasons.is_empty(),
+                invalid_reasons,
+            };
+            serde_json::to_writer(&mut out, &verdict)?;
+            out.write_all(b"\n")?;
             out.flush()?;
         }
         if let Some(log) = self.log.take() {
-            log.finish()?;
+            log.finish(invalid_reasons)?;
         }
         Ok(self.rows)
     }

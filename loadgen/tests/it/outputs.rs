@@ -54,10 +54,14 @@ fn all_outputs_of_one_run_agree() {
     assert!((ran.number("hit_ratio") - 210.0 / 220.0).abs() < 1e-9);
     let read = |path: &String| std::fs::read_to_string(path).unwrap();
 
-    let rows: Vec<Value> = lines(&read(ndjson))
+    let mut rows: Vec<Value> = lines(&read(ndjson))
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
+    let verdict = rows.pop().unwrap();
+    for field in ["valid", "invalid_reasons"] {
+        assert_eq!(verdict[field], ran.json[field], "{verdict}");
+    }
     assert!(rows.len() >= 2, "{rows:?}");
     let sum: u64 = rows
         .iter()
@@ -93,6 +97,29 @@ fn all_outputs_of_one_run_agree() {
         .filter(|l| !l.starts_with(['#', '"']))
         .count();
     assert_eq!(histograms, rows.len(), "{log}");
+}
+
+/// Nobody listens: nothing is measured, and every form says so.
+#[test]
+fn invalid_runs_are_marked_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |name: &str, expected: &str| {
+        let file = folder.path().join(name);
+        let flags = [&format!("--{name}"), file.to_str().unwrap()];
+        let ran = loadgen(
+            "http://127.0.0.1:1/",
+            &["-d", "100ms", "-c", "1", flags[0], flags[1]],
+        );
+        assert_eq!(ran.json["valid"], false, "{}", ran.stderr);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(expected), "{name}: {text}");
+    };
+    check("hgrm", "\n#[INVALID: ");
+    check("hdr-log", "\n#[INVALID: ");
+    check("ndjson", "{\"valid\":false,\"invalid_reasons\":[\"");
+    check("csv", "all,all,false,");
+    check("markdown", "INVALID");
+    check("html", "INVALID");
 }
 
 #[test]
