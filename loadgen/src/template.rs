@@ -3,7 +3,7 @@
 //! | variable | what it becomes |
 //! | --- | --- |
 //! | `{seq}` | the request's number in this run, from 0; the same all over one request |
-//! | `{rand:N}` | a number in `0..N`, every one as likely |
+//! | `{rand:N}` | a number in `0..N`, every one as likely; `{rand}` alone: below 2^53 |
 //! | `{zipf:N:S}` | a number in `0..N` by Zipf's law with exponent S; 0 is the most popular |
 //! | `{hit:R:N}` | with probability R a number in `0..N`, else one never used before in this run |
 //! | `{origin}` | the request's Web origin, empty when it has none |
@@ -44,7 +44,9 @@ pub enum TemplateError {
     #[error("unbalanced brace at byte {0}; write {{{{ or }}}} for a brace itself")]
     Unbalanced(usize),
     /// A name that is no variable.
-    #[error("unknown variable `{{{0}}}`; there are seq, rand:N, zipf:N:S, hit:R:N and origin")]
+    #[error(
+        "unknown variable `{{{0}}}`; there are seq, rand, rand:N, zipf:N:S, hit:R:N and origin"
+    )]
     Unknown(String),
     /// A known variable with arguments that make no sense.
     #[error("`{{{variable}}}`: {problem}")]
@@ -55,6 +57,9 @@ pub enum TemplateError {
         problem: &'static str,
     },
 }
+
+/// How far numbers go.
+const NUMBERS: u64 = 1 << 53;
 
 /// Digits of a `u64`, and then some.
 struct Decimal {
@@ -204,13 +209,15 @@ impl Variable {
         };
         let (name, arguments) = text.split_once(':').unwrap_or((text, ""));
         let number = |text: &str, problem| match text.parse::<u64>() {
-            Ok(number) if number > 0 && number <= 1 << 53 => Ok(number),
+            Ok(number) if number > 0 && number <= NUMBERS => Ok(number),
             Ok(_) | Err(_) => Err(wrong(problem)),
         };
         match name {
             "seq" | "origin" if !arguments.is_empty() => Err(wrong("takes no arguments")),
             "seq" => Ok(Self::Seq),
             "origin" => Ok(Self::Origin),
+            // As far as numbers of JSON and JavaScript are exact (RFC 8259 §6, I-JSON).
+            "rand" if text == name => Ok(Self::Rand { bound: NUMBERS }),
             "rand" => Ok(Self::Rand {
                 bound: number(arguments, "write {rand:N}, N above 0")?,
             }),
@@ -321,13 +328,25 @@ mod tests {
         check("{sequence}", "unknown variable `{sequence}`");
         check("{}", "unknown variable");
         check("{seq:1}", "takes no arguments");
-        check("{rand}", "write {rand:N}");
+        check("{rand:}", "write {rand:N}");
         check("{rand:0}", "write {rand:N}");
         check("{rand:99999999999999999999}", "write {rand:N}");
         check("{zipf:10}", "write {zipf:N:S}");
         check("{zipf:10:-1}", "write {zipf:N:S}");
         check("{zipf:10:NaN}", "write {zipf:N:S}");
         check("{hit:2:10}", "write {hit:R:N}");
+    }
+
+    #[test]
+    fn numbers_without_a_bound_fill_their_range() {
+        let template = Template::parse("{rand}").unwrap();
+        let mut draw = Draw::new(5, 0, 1);
+        let drawn: Vec<u64> = (0..1_000)
+            .map(|_| render(&template, &mut draw).parse().unwrap())
+            .collect();
+        assert!(drawn.iter().all(|number| *number < NUMBERS));
+        let upper = drawn.iter().filter(|number| **number >= NUMBERS / 2);
+        assert!((400..600).contains(&upper.count()), "{drawn:?}");
     }
 
     #[test]

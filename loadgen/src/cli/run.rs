@@ -27,7 +27,7 @@ Examples:
   loadgen run http://127.0.0.1:8080/ -n 100000 -H 'Origin: https://app.example.com' \\
       --expect-status 200 --expect-header 'Access-Control-Allow-Origin: {origin}'
 
-In the URL, header values and request mixes: {seq} {rand:N} {zipf:N:S} {hit:R:N} {origin}.
+In the URL, header values and request mixes: {seq} {rand} {rand:N} {zipf:N:S} {hit:R:N} {origin}.
 Exit code: 0 good, 1 mismatches or errors, 2 usage, 3 objective missed, 4 run invalid.";
 
 #[derive(Args)]
