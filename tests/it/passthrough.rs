@@ -278,6 +278,63 @@ fn a_reflection_that_is_duplicated_is_kept_apart_too() {
     }
 }
 
+/// Operations may take from `Vary` what they like, but not that the upstream's lines are for one origin.
+#[test]
+fn an_operation_on_vary_leaves_the_origin_in_it() {
+    let rows = [
+        ("op = \"remove\"\nname = \"Vary\"", "Origin"),
+        ("op = \"remove\"\nname = \"va*\"", "Origin"),
+        (
+            "op = \"set\"\nname = \"Vary\"\nvalue = \"Accept\"",
+            "Accept, Origin",
+        ),
+        (
+            "op = \"replace\"\nname = \"Vary\"\npattern = \"Origin\"\nvalue = \"Accept\"",
+            "Accept-Encoding, Accept, Origin",
+        ),
+        (
+            "op = \"append\"\nname = \"Vary\"\nvalue = \"Accept\"",
+            "Accept-Encoding, Origin, Accept",
+        ),
+    ];
+    for (operation, expected) in rows {
+        for cors in ["", "[site.cors]\nupstream = \"passthrough\"\n"] {
+            let upstream = Upstream::start();
+            let site = format!("{cors}[[site.header]]\n{operation}\n");
+            let node = NodeConfig::before(&upstream).site(&site).start();
+            for origin in [ONE, TWO] {
+                expect_for(&upstream, "GET /a", origin, Some("Accept-Encoding, Origin"));
+            }
+            for word in ["miss", "hit"] {
+                for origin in [ONE, TWO] {
+                    let response = node.get("/a").origin(origin).send();
+                    response.cache(word).body(origin).header(ACAO, origin);
+                    response.header("Vary", expected);
+                }
+            }
+        }
+    }
+    // Where the node decides, the upstream's dependence ends, and what operations do is done; so it is
+    // where the upstream never looked at the origin.
+    let rows = [
+        (
+            "[site.cors]\norigins = [\"*\"]\n",
+            "Accept-Encoding, Origin",
+        ),
+        ("", "Accept-Encoding"),
+    ];
+    for (cors, vary) in rows {
+        let upstream = Upstream::start();
+        let site = format!("{cors}[[site.header]]\nop = \"remove\"\nname = \"Vary\"\n");
+        let node = NodeConfig::before(&upstream).site(&site).start();
+        let script = upstream.expect("GET /a").reply(200);
+        script.header(FRESH.0, FRESH.1).header("Vary", vary);
+        for word in ["miss", "hit"] {
+            node.get("/a").send().cache(word).lacks("Vary");
+        }
+    }
+}
+
 /// The counters of shadow policies: allowed now and refused then, refused now and allowed then.
 #[track_caller]
 fn flips(node: &Node, allow_to_deny: u64, deny_to_allow: u64) {

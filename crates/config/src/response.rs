@@ -15,8 +15,8 @@ use corsair_http1::{
     Request, Response, Version, decimal, format_date, list_members, status_line,
 };
 use corsair_rules::{
-    AnswerMemo, CorsOutcome, EditContext, OpTrace, PoliciesId, PreflightAnswer, RequestOrigin,
-    merge_vary,
+    AnswerMemo, CorsOutcome, EditContext, ExistingOrigin, OpTrace, PoliciesId, PreflightAnswer,
+    RequestOrigin, merge_vary,
 };
 
 use crate::plan::RoutePlan;
@@ -148,7 +148,12 @@ impl HeadContext<'_> {
         let vary = self.route.cors.vary_contribution(content_type);
         let owned = vary.owned_fields();
         drop_owned(owned, section);
+        let mut names = vary.names();
         if !self.route.headers.is_none() {
+            // The upstream's lines are for one origin whatever operations make of its `Vary`.
+            if vary.existing_origin() == ExistingOrigin::Keep && varies_by_origin(section) {
+                names = "Origin";
+            }
             self.with_edit_context(status, outcome, |context| {
                 self.route.headers.apply(section, context);
             });
@@ -162,7 +167,7 @@ impl HeadContext<'_> {
             leave_out_of_not_modified(section);
         }
         let stored = section.all(KnownField::Vary);
-        merge_vary(stored, vary.existing_origin(), vary.names(), out);
+        merge_vary(stored, vary.existing_origin(), names, out);
         section.remove(KnownField::Vary);
         section.render(out);
     }
