@@ -268,7 +268,8 @@ pub(crate) static SITE_HEADER: Section = Section {
             Shape::Text,
             Told("needed by every op but remove"),
             "The value; `${host}` `${path}` `${query.NAME}` `${request.NAME}` `${status}` \
-             `${cache}` stand for what they name, `$${` for `${`.",
+             `${cache}` stand for what they name, `$${` for `${`. `${request.NAME}` does not add NAME \
+             to Vary: where a cache downstream must tell such responses apart, `merge` it.",
         ),
         key(
             "pattern",
@@ -335,7 +336,8 @@ pub(crate) static HEADER_WHEN: Section = Section {
             "request_header",
             texts(64),
             Told("any"),
-            "`Name` for a header that is there, `Name: value` for its value, `*` for any text.",
+            "`Name` for a header that is there, `Name: value` for its value, `*` for any text. Does \
+             not add `Name` to Vary.",
         ),
     ],
 };
