@@ -31,7 +31,7 @@ fn five_thousand_idle_connections_cost_little() {
         clients.push(client);
     }
     node.get("/a").send().cache("hit");
-    // Buffers go back after half a second of silence, their pages over the second after that. What a
+    // Buffers go back after a fifth of a second of silence, their pages over the second after that. What a
     // worker keeps for the next burst counts here as well.
     eventually("an idle connection takes less than 2 KiB", || {
         let each = Resident::now(node.pid()).above(base) / COUNT as u64;

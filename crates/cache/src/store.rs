@@ -15,7 +15,7 @@
 //!
 //! A lookup takes no lock but the shard's, shared, and allocates nothing. Whatever changes a URI
 //! (insert, invalidate) holds that URI's stripe lock. Memory of responses that were retired but are
-//! still being sent is not counted.
+//! still being sent is outside the budget, and counted beside it ([`Store::lingering`]).
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,6 +6,8 @@
 //! worker, never serves client traffic, and never reads a file itself: the binary hands it a
 //! closure that does.
 
+#![forbid(unsafe_code)]
+
 mod admin;
 mod connections;
 mod control_thread;

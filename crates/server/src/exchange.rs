@@ -1,7 +1,7 @@
 //! The control flow of one request, and the only place where rules, cache and I/O meet.
 //!
-//! [`run`] is one straight function: framing, target, site and route, preflight, what the cache may do,
-//! the key, the stored response. It answers from what the node has, or says what must be fetched; it
+//! [`run`] is one straight function: target, host, site, route, framing and method, preflight, what the
+//! cache may do, the key, the stored response. It answers from what the node has, or says what must be fetched; it
 //! never waits and calls nothing that calls back.
 
 use std::net::SocketAddr;
