@@ -75,12 +75,23 @@ const LINES_MAX: usize = 800;
 /// A word nobody writes, the files where it may stand, and why.
 struct Ban {
     word: &'static str,
+    /// Only paths that begin so are looked at.
+    room: &'static str,
     only_in: &'static [&'static str],
     why: &'static str,
 }
 
 fn bans() -> Vec<Ban> {
-    let ban = |word, only_in, why| Ban { word, only_in, why };
+    let ban = |word, only_in, why| Ban {
+        word,
+        room: "",
+        only_in,
+        why,
+    };
+    let on_workers = |word, only_in, why| Ban {
+        room: "crates/server/src/",
+        ..ban(word, only_in, why)
+    };
     vec![
         ban(
             "write_vectored_all",
@@ -118,6 +129,19 @@ fn bans() -> Vec<Ban> {
             &["crates/corsair/src/internal_errors.rs"],
             "the path of one machine",
         ),
+        on_workers(
+            "select!",
+            &[],
+            "the operation that loses is dropped while it is pending",
+        ),
+        on_workers(
+            "time::timeout",
+            &["crates/server/src/io.rs"],
+            "an operation that is late is dropped while it is pending; only a connect may be",
+        ),
+        on_workers("to_socket_addrs", &[], "name resolution blocks"),
+        on_workers("ToSocketAddrs", &[], "name resolution blocks"),
+        on_workers("spawn_blocking", &[], "no thread waits for another"),
     ]
 }
 
@@ -272,13 +296,30 @@ fn banned_words_stay_away() {
                 } else {
                     line
                 };
-                if code.contains(ban.word) && !ban.only_in.contains(&name.as_str()) {
+                let is_here = name.starts_with(ban.room);
+                if is_here && code.contains(ban.word) && !ban.only_in.contains(&name.as_str()) {
                     wrong.push(format!("{name}:{}: {} ({})", number + 1, ban.word, ban.why));
                 }
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The one timeout in `io.rs` is that of a connect.
+#[test]
+fn only_a_connect_has_a_timeout_around_it() {
+    let text = read(&workspace().join("crates/server/src/io.rs"));
+    let timeouts: Vec<&str> = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .filter(|code| code.contains("timeout(") || code.contains("time::timeout"))
+        .collect();
+    assert_eq!(timeouts.len(), 1, "{timeouts:?}");
+    assert!(
+        timeouts[0].contains("TcpStream::connect_addr"),
+        "{timeouts:?}"
+    );
 }
 
 #[test]
