@@ -66,6 +66,33 @@ fn the_page_says_everything_and_the_same_each_time() {
     );
 }
 
+/// Beside the headline there is what else the closed loops found, and whose limit a rate is.
+#[test]
+fn rates_are_told_with_the_generators_share() {
+    let mut artefact = example();
+    let is_run = |scenario: &str, peer: &str| (scenario, peer) == ("rules/exact-1-last", "nginx");
+    for run in &mut artefact.measurements {
+        if is_run(&run.scenario, &run.peer) {
+            run.generator_cpu_share = 0.95;
+            run.hit_ratio = Some(0.5);
+        }
+    }
+    for summary in &mut artefact.summaries {
+        if is_run(&summary.scenario, &summary.peer) {
+            summary.server_cpu_us_per_request = 12.34;
+            (summary.rate, summary.p99_us) = (54_321.4, 1_234.6);
+        }
+    }
+    for trial in &mut artefact.trials {
+        if is_run(&trial.scenario, &trial.peer) {
+            trial.resident_bytes = Some(3 << 20);
+        }
+    }
+    let page = suite::render(&[artefact]).unwrap();
+    let row = "<tr><td>nginx<td>12.3<td>54,321<td>1,235<td>3.00 MiB<td>50 %<td class=bad>95 %</tr>";
+    assert_eq!(count(&page, row), 1, "{page}");
+}
+
 #[test]
 fn what_others_wrote_stays_text() {
     const HOSTILE: &str = "</pre><script>alert('\"&')</script>";

@@ -6,6 +6,7 @@
 mod curves;
 mod facts;
 mod heat;
+mod rates;
 pub mod tables;
 pub(crate) mod view;
 
@@ -29,6 +30,7 @@ pub fn render(artefacts: &[Artefact]) -> Result<String, Box<dyn Error>> {
         write_head(&mut page, artefact)?;
         write_headline(&mut page, &view)?;
         heat::write(&mut page, &view)?;
+        rates::write(&mut page, &view)?;
         curves::write(&mut page, &view)?;
         facts::write(&mut page, &view)?;
     }
