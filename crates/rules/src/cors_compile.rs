@@ -4,6 +4,7 @@
 //! suffixes are those of the list at <https://publicsuffix.org>, as the `psl` crate carries it: a
 //! suffix that is not on the list (`localhost`, `internal`) is nobody's to register.
 
+use crate::cors_cover::covered;
 use crate::cors_policy::{
     Audience, Block, HeaderRule, ListSource, MethodRule, Policy, Standing, StarredName, is_method,
 };
@@ -51,10 +52,17 @@ pub(crate) fn compile_policies(
         .iter()
         .any(|problem| problem.lint.severity() == Severity::Error)
     {
-        Err(problems)
-    } else {
-        Ok((policies, problems))
+        return Err(problems);
     }
+    for (policy, by) in covered(specs, &policies) {
+        // One sentence is enough where nothing behind the other one decides at all.
+        if taker.is_none_or(|taker| policy < taker) {
+            let problems = &mut problems;
+            let lint = Lint::CoveredPolicy { by: by + 1 };
+            Findings { policy, problems }.add(PolicyPlace::Policy, lint);
+        }
+    }
+    Ok((policies, problems))
 }
 
 /// What becomes of the upstream's own CORS: as the first policy that is applied says.

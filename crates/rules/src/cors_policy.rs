@@ -95,6 +95,11 @@ impl MethodRule {
         self.any || self.listed.iter().any(|own| **own == *method)
     }
 
+    /// Whether it allows all that `other` allows.
+    pub(crate) fn includes(&self, other: &Self) -> bool {
+        self.any || (!other.any && other.listed.iter().all(|method| self.allows(method)))
+    }
+
     /// The listed methods; `*` alone for all.
     pub(crate) fn names(&self) -> Vec<String> {
         if self.any {
@@ -108,7 +113,7 @@ impl MethodRule {
 }
 
 /// A header name with one star in it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StarredName {
     pub(crate) before: Box<[u8]>,
     pub(crate) behind: Box<[u8]>,
@@ -139,6 +144,13 @@ impl HeaderRule {
                 .starred
                 .iter()
                 .any(|starred| is_between(name, &starred.before, &starred.behind))
+    }
+
+    /// Whether it surely allows all that `other` allows. Stars are compared as they are written.
+    pub(crate) fn includes(&self, other: &Self) -> bool {
+        (self.any || !other.any)
+            && other.listed.iter().all(|name| self.allows(name))
+            && (self.any || other.starred.iter().all(|own| self.starred.contains(own)))
     }
 
     pub(crate) fn allows_all(&self, requested: RequestedHeaders<'_>) -> bool {

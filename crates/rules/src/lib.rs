@@ -9,6 +9,7 @@ mod answer_memo;
 pub mod cors;
 mod cors_answer;
 mod cors_compile;
+mod cors_cover;
 mod cors_policy;
 mod cors_spec;
 mod cors_trace;

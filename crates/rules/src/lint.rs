@@ -251,6 +251,11 @@ lints! {
         says "`{pattern}` covers every host beside `{host}`, and with `credentials = true` a \
             forgotten or taken-over one of them can act for the user"
         remedy "list the hosts that need credentials";
+    /// A policy whose every grant is an earlier one's: the number of that one, from 1.
+    CoveredPolicy { by: usize } "W112"
+        says "the policy never grants, because policy {by} of this route takes all its origins, \
+            methods and headers first"
+        remedy "move it before the other one, or remove it if nothing but grants was wanted of it";
     /// A header operation on a field that the CORS policy writes.
     FightsCors { name: String } "W131"
         says "`{name}` is written by the CORS policy of this route, after this operation"

@@ -1,7 +1,9 @@
 //! Several policies side by side that treat refusals, the upstream and its own CORS differently.
 
 use crate::cors_decisions::{ask, check_actual, compile, spec};
-use corsair_rules::{CorsOutcome, CorsPolicies, CorsPolicySpec, PolicyProblem, UpstreamMode};
+use corsair_rules::{
+    CorsOutcome, CorsPolicies, CorsPolicySpec, Dialect, PolicyProblem, UpstreamMode,
+};
 
 #[test]
 fn of_several_policies_the_strictest_refusal_holds() {
@@ -135,4 +137,75 @@ fn unreachable_policies_are_told() {
         ..every
     };
     assert_eq!(told(&compile(vec![fonts, one])), []);
+}
+
+/// `origins; methods; headers; content types; shadow` of two policies, each list by blanks, and whether
+/// the second one is said to be covered.
+#[track_caller]
+fn check_covered(first: &str, second: &str, is_covered: bool) {
+    let policy = |text: &str| {
+        let mut parts = text.split(';').map(|part| part.split_whitespace());
+        let mut list = || -> Vec<String> {
+            let part = parts.next();
+            part.map_or_else(Vec::new, |part| part.map(str::to_owned).collect())
+        };
+        CorsPolicySpec {
+            origins: list(),
+            methods: list(),
+            request_headers: list(),
+            content_types: list(),
+            shadow: !list().is_empty(),
+            dialect: if text.contains("x-s-") {
+                Dialect::S3
+            } else {
+                Dialect::Native
+            },
+            ..CorsPolicySpec::default()
+        }
+    };
+    let policies = compile(vec![policy(first), policy(second)]);
+    let sentence = "policy 1 of this route takes all its origins, methods and headers first";
+    let told = told(&policies);
+    let found = told
+        .iter()
+        .any(|(number, text)| *number == 2 && text.contains(sentence));
+    assert_eq!(found, is_covered, "{first} | {second}: {told:?}");
+}
+
+#[test]
+fn a_policy_that_an_earlier_one_covers_whole_is_told() {
+    #[rustfmt::skip]
+    let rows = [
+        ("https://*.a.test; GET PUT", "https://x.a.test; PUT", true),
+        ("https://*.a.test; GET PUT", "https://x.a.test https://*.b.a.test; PUT", true),
+        ("https://*.a.test; GET PUT", "https://a.test; PUT", false),
+        ("https://*.a.test; GET PUT", "https://x.a.test https://b.test; PUT", false),
+        ("https://x.a.test; PUT", "https://*.a.test; PUT", false),
+        ("*; GET", "https://x.a.test; GET", true),
+        ("https://x.a.test; GET", "*; GET", false),
+        ("*://x.a.test:*; *", "http://x.a.test:81; *", true),
+        ("https://x.a.test; GET", "https://x.a.test; GET PUT", false),
+        ("https://x.a.test; GET", "https://x.a.test; *", false),
+        ("https://x.a.test; PUT", "https://x.a.test; put", false),
+        // GET and HEAD are granted together.
+        ("https://x.a.test; PUT GET", "https://x.a.test; HEAD", true),
+        ("*; *; x-one *", "https://x.a.test; *; x-two", true),
+        ("*; *; *", "https://x.a.test; *; authorization", false),
+        ("*; *; * authorization; font/*", "https://x.a.test; *; authorization; font/*", true),
+        ("*; *; x-one", "https://x.a.test; *; X-One", true),
+        ("*; *; x-one", "https://x.a.test; *; *", false),
+        ("*; *; x-s-*", "https://x.a.test; *; x-s-*", true),
+        ("*; *; x-s-*", "https://x.a.test; *; x-s-one", true),
+        ("*; *; x-s-one", "https://x.a.test; *; x-s-*", false),
+        ("*; *; *; font/*", "https://x.a.test; *; *; font/*", true),
+        ("*; *; *; font/*", "https://x.a.test; *; *; text/css", false),
+        ("*; *; *; font/*", "https://x.a.test; *; *", false),
+        ("*; *; *", "https://x.a.test; *; *; font/*", true),
+        // What is only evaluated takes nothing, and is there to be compared.
+        ("*; GET; ; ; shadow", "https://x.a.test; GET", false),
+        ("*; GET", "https://x.a.test; GET; ; ; shadow", false),
+    ];
+    for (first, second, is_covered) in rows {
+        check_covered(first, second, is_covered);
+    }
 }
