@@ -306,3 +306,50 @@ fn a_herd_over_many_urls_fetches_each_once() {
     assert!(failures.into_inner().expect("no panic inside").is_empty());
     assert_eq!(upstream.received().len(), 20);
 }
+
+/// For one visitor with a cookie the upstream answers what only that visitor may see.
+fn expect_pages(upstream: &Upstream) {
+    upstream
+        .expect("GET /a")
+        .with("Cookie", "s=1")
+        .always()
+        .reply(200)
+        .header("Cache-Control", "private")
+        .header("Set-Cookie", "s=1")
+        .body("yours");
+    upstream
+        .expect("GET /a")
+        .without("Cookie")
+        .reply(200)
+        .header(FRESH.0, FRESH.1)
+        .body("everybody's");
+}
+
+#[test]
+fn one_visitors_reload_takes_nothing_from_the_others() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    expect_pages(&upstream);
+    node.get("/a").send().cache("miss").body("everybody's");
+    for (name, value) in [("Cache-Control", "no-cache"), ("Pragma", "no-cache")] {
+        let reload = node.get("/a").header("Cookie", "s=1").header(name, value);
+        reload.send().is(200).body("yours");
+        node.get("/a").send().cache("hit").body("everybody's");
+    }
+}
+
+#[test]
+fn the_first_answer_that_can_be_stored_is() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    expect_pages(&upstream);
+    let visit = || node.get("/a").header("Cookie", "s=1").send();
+    visit().is(200).body("yours");
+    // Known as what cannot be stored now, and so fetched by each for itself.
+    let first = node.get("/a").send();
+    first.is(200).body("everybody's");
+    assert_eq!(first.cache_parameter("fwd").as_deref(), Some("miss"));
+    node.get("/a").send().cache("hit").body("everybody's");
+    // Nor does another such visit change that.
+    visit().cache("hit").body("everybody's");
+}

@@ -208,3 +208,84 @@ fn a_206_from_the_upstream_is_passed_on_and_never_taken_for_the_whole() {
         assert_ne!(response.cache_word(), "hit");
     }
 }
+
+/// What will hardly be stored is asked for as the client asks for it: else the upstream would begin to
+/// send all of a large file for each part of it.
+#[test]
+fn a_part_of_what_is_not_shared_is_one_request() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    let key = ("Authorization", "Basic dXNlcjpwYXNz");
+    let range = ("Range", "bytes=0-9");
+    upstream
+        .expect("GET /mine")
+        .with(key.0, key.1)
+        .with(range.0, range.1)
+        .times(5)
+        .reply(206)
+        .header("Content-Range", "bytes 0-9/50000000")
+        .body("0123456789");
+    upstream.expect("HEAD /mine").with(key.0, key.1).reply(200);
+    let mut client = node.client();
+    for _ in 0..5 {
+        let part = client.get("/mine").header(key.0, key.1);
+        part.header(range.0, range.1)
+            .send()
+            .is(206)
+            .cache("bypass")
+            .body("0123456789");
+    }
+    let head = client.head("/mine").header(key.0, key.1);
+    head.send().is(200).cache("bypass");
+    // And what is stored still answers.
+    let body = pattern(1000);
+    serve(&upstream, &body);
+    client.get("/v").send().is(200);
+    let part = client.get("/v").header(key.0, key.1);
+    part.header(range.0, range.1)
+        .send()
+        .is(206)
+        .cache("hit")
+        .body(&body[..10]);
+}
+
+#[test]
+fn an_error_in_place_of_a_part_is_the_answer() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    for status in [401, 403, 503] {
+        let target = format!("/{status}");
+        upstream
+            .expect(&format!("GET {target}"))
+            .reply(status)
+            .header("Cache-Control", "no-store")
+            .body("not now");
+        let part = node.get(&target).header("Range", "bytes=0-9");
+        part.send().is(status).body("not now");
+    }
+}
+
+#[test]
+fn of_what_is_known_as_not_storable_only_the_part_is_fetched() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    let private = ("Cache-Control", "private");
+    upstream
+        .expect("GET /p")
+        .without("Range")
+        .reply(200)
+        .header(private.0, private.1)
+        .body(pattern(1000));
+    upstream
+        .expect("GET /p")
+        .with("Range", "bytes=0-9")
+        .times(3)
+        .reply(206)
+        .header("Content-Range", "bytes 0-9/1000")
+        .header(private.0, private.1)
+        .body(&pattern(1000)[..10]);
+    for _ in 0..3 {
+        let part = node.get("/p").header("Range", "bytes=0-9");
+        part.send().is(206).body(&pattern(1000)[..10]);
+    }
+}

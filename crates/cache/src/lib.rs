@@ -42,7 +42,10 @@ pub use fill::{
 };
 pub use freshness::Freshness;
 pub use key::{KeyHash, KeySecret, hash_key, write_key, write_key_authority, write_key_target};
-pub use lookup::{Invalidation, Lookup, PassReason, decide_invalidation, decide_lookup};
+pub use lookup::{
+    Invalidation, Lookup, PassReason, asks_for_less, decide_invalidation, decide_lookup,
+    part_is_asked_again,
+};
 pub use policy::{CachePolicy, SetCookie};
 pub use range::{RangeDecision, decide_range, select_range};
 pub use refresh::{RefreshRefused, refresh};

@@ -16,7 +16,8 @@ pub enum Lookup {
     /// Look it up; on a miss lead or follow a fill.
     Cache,
     /// Look it up; on a miss fetch for this request alone, neither leading nor following a fill.
-    /// Its answer may still be stored when [`decide_storable`](crate::decide_storable) says so.
+    /// Its answer may still be stored when [`decide_storable`](crate::decide_storable) says so. One
+    /// that [`asks_for_less`] is forwarded as it is.
     Alone(PassReason),
     /// Forward it as it is; store nothing.
     Pass(PassReason),
@@ -110,6 +111,26 @@ pub fn decide_lookup(request: Request<'_>, body: &BodyLength) -> Lookup {
         return Lookup::Alone(PassReason::RequestNoStore);
     }
     Lookup::Cache
+}
+
+/// Whether a request asks for less than the whole representation, which is what a fill fetches: HEAD, a
+/// range, or only what has changed. When its answer will hardly be stored it goes on as it is: else the
+/// upstream would be asked for all of a large file where a part of it is wanted.
+#[must_use]
+pub fn asks_for_less(request: Request<'_>) -> bool {
+    const LESS: KnownSet = KnownSet::of(&[
+        KnownField::Range,
+        KnownField::IfNoneMatch,
+        KnownField::IfModifiedSince,
+    ]);
+    request.method() == b"HEAD" || request.any_of(LESS)
+}
+
+/// Whether a request with `Range` whose fill brought this status, and nothing to store, is forwarded once
+/// more as it is: when there is a representation to take the part of. An error is the answer already.
+#[must_use]
+pub const fn part_is_asked_again(status: u16) -> bool {
+    matches!(status, 200 | 206)
 }
 
 fn is_websocket(protocol: &[u8]) -> bool {

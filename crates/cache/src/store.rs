@@ -53,7 +53,8 @@ pub enum Found {
         /// The key for [`FillTable::join`](crate::FillTable::join).
         fill_key: KeyHash,
     },
-    /// Answers for this URI could not be stored a moment ago: fetch alone, do not wait for others.
+    /// Answers for this URI could not be stored a moment ago: fetch alone, do not wait for others. What
+    /// comes may be stored all the same, and takes the marker's place.
     HitForMiss {
         /// The key to renew or clear the marker under.
         fill_key: KeyHash,
@@ -296,16 +297,29 @@ impl Store {
         );
     }
 
-    /// Notes that answers for this URI cannot be stored, so that requests for it do not wait for
-    /// each other until `until`. `fill_key` and `key` are those of the lookup.
+    /// Notes at `now` that answers for this URI cannot be stored, so that requests for it do not wait
+    /// for each other until `until`. `fill_key` and `key` are those of the lookup.
     ///
-    /// Replaces a stored response: the upstream's newer answer is that it must not be stored. A
-    /// marker of variants stays. Only for a [`NoStore`](crate::NoStore) that `leaves_marker`.
-    pub fn mark_hit_for_miss(&self, fill_key: KeyHash, key: &[u8], until: UnixMillis) {
+    /// A marker of variants stays, and so does a response that is fresh: what cannot be stored may be so
+    /// for one request's sake (its cookies, its `no-cache`), and nobody must be able to take from the
+    /// others what is stored for them. Only for a [`NoStore`](crate::NoStore) that `leaves_marker`.
+    pub fn mark_hit_for_miss(
+        &self,
+        fill_key: KeyHash,
+        key: &[u8],
+        now: UnixMillis,
+        until: UnixMillis,
+    ) {
         {
             let _stripe = self.lock_stripe(fill_key);
-            let varies = matches!(self.shelf.cache.peek(&fill_key), Some(Slot::Vary(_)));
-            if !varies {
+            let stays = match self.shelf.cache.peek(&fill_key) {
+                Some(Slot::Vary(_)) => true,
+                Some(Slot::Response(stored)) => {
+                    *stored.key() == *key && stored.freshness().is_reusable(now)
+                }
+                Some(Slot::HitForMiss(_)) | None => false,
+            };
+            if !stays {
                 let marker = MissMarker {
                     key: key.into(),
                     until,

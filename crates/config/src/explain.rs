@@ -15,8 +15,9 @@ mod ticket;
 
 use corsair_cache::{
     CacheStatus, FetchTimes, Freshness, HeadParts, Lookup, NoStore, Outcome, Precondition,
-    RangeDecision, RequestDirectives, SetCookie, StoredHead, VaryOrigin, decide_lookup,
-    decide_precondition, decide_storable, select_range, write_key,
+    RangeDecision, RequestDirectives, SetCookie, StoredHead, VaryOrigin, asks_for_less,
+    decide_lookup, decide_precondition, decide_storable, part_is_asked_again, select_range,
+    write_key,
 };
 use corsair_http1::{
     BodyLength, FieldSection, KnownField, Persistence, Request, effective_authority, format_date,
@@ -274,6 +275,13 @@ impl Surroundings<'_> {
             self.refuse(told, context, (504, ONLY_IF_CACHED), cache_status);
             return Ok(());
         }
+        if let Lookup::Alone(reason) = asked.lookup
+            && asks_for_less(context.request)
+        {
+            told.cache = Some(CacheShown::passed(key, reason.as_str()));
+            self.pass(told, context, (reason.outcome(), asked.body), upstream);
+            return Ok(());
+        }
         // What may be stored is asked for whole, without the request's own conditions.
         let answer = match upstream.answer(Condition::NotSent) {
             Ok(answer) => answer,
@@ -332,7 +340,8 @@ impl Surroundings<'_> {
                 .then_some(policy.stale_if_error.as_secs()),
             ..CacheShown::of(key, &head, reason, now)
         });
-        if reason.is_some() && context.request.has(KnownField::Range) {
+        if reason.is_some() && context.request.has(KnownField::Range) && part_is_asked_again(status)
+        {
             // Asked for whole so that it could be stored, and then again for the part alone.
             self.pass(told, context, (Outcome::HitForMiss, asked.body), upstream);
             return Ok(());

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use corsair_cache::{
-    CacheStatus, Found, KeyHash, Lookup, Outcome, RequestDirectives, Reuse, Stored, decide_lookup,
-    decide_reuse, hash_key, write_key_authority, write_key_target,
+    CacheStatus, Found, KeyHash, Lookup, Outcome, RequestDirectives, Reuse, Stored, asks_for_less,
+    decide_lookup, decide_reuse, hash_key, write_key_authority, write_key_target,
 };
 use corsair_config::{HeadContext, ONLY_IF_CACHED, RequestBody, RoutePlan, admit};
 use corsair_http1::{
@@ -257,15 +257,26 @@ impl Exchange<'_> {
                     (slot, outcome, Some(stored.share()), reuse)
                 }
             },
-            Lookedup::HitForMiss | Lookedup::Miss { .. } if directives.only_if_cached => {
+            Lookedup::Miss { .. } if directives.only_if_cached => {
                 return only_if_cached(seen, batch);
             }
-            Lookedup::HitForMiss => return self.pass(Outcome::HitForMiss),
-            Lookedup::Miss { fill_key, outcome } => (fill_key, outcome, None, Reuse::Revalidate),
+            Lookedup::Miss { fill_key, outcome } => {
+                let hardly_stored = match lookup {
+                    Lookup::Alone(reason) => Some(reason.outcome()),
+                    Lookup::Cache | Lookup::Pass(_) => {
+                        (outcome == Outcome::HitForMiss).then_some(outcome)
+                    }
+                };
+                if let Some(outcome) = hardly_stored.filter(|_| asks_for_less(seen.request)) {
+                    return self.pass(outcome);
+                }
+                (fill_key, outcome, None, Reuse::Revalidate)
+            }
         };
         let fill_key = match lookup {
-            Lookup::Cache | Lookup::Pass(_) => marker_key,
-            Lookup::Alone(_) => client.worker.unshared_fill_key(),
+            Lookup::Cache | Lookup::Pass(_) if outcome != Outcome::HitForMiss => marker_key,
+            // Nobody waits for a response that others will hardly be given.
+            Lookup::Cache | Lookup::Pass(_) | Lookup::Alone(_) => client.worker.unshared_fill_key(),
         };
         self.forward(ForwardKind::Fill(FillRequest {
             key: key.to_vec(),
@@ -408,8 +419,11 @@ fn only_if_cached(seen: &Seen<'_>, batch: &mut Batch) -> Next {
 /// What the store has.
 enum Lookedup {
     Stored(StoredRef),
-    Miss { fill_key: KeyHash, outcome: Outcome },
-    HitForMiss,
+    /// Nothing, or that answers for it could not be stored a moment ago.
+    Miss {
+        fill_key: KeyHash,
+        outcome: Outcome,
+    },
 }
 
 /// What this worker's front cache has.
@@ -441,7 +455,10 @@ fn find(client: &Client<'_>, seen: &Seen<'_>, hash: KeyHash, key: &[u8]) -> Look
             Some(front) => StoredRef::Front(front),
             None => StoredRef::Shared(stored),
         }),
-        Found::HitForMiss { .. } => Lookedup::HitForMiss,
+        Found::HitForMiss { fill_key } => Lookedup::Miss {
+            fill_key,
+            outcome: Outcome::HitForMiss,
+        },
         Found::Miss { fill_key } => {
             let outcome = if fill_key == hash {
                 Outcome::Miss

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use corsair_cache::{
     CacheStatus, FillFailure, FillHead, Found, HeadStep, Joined, NoStore, Outcome, Precondition,
     RangeDecision, ReadStep, Reader, RequestDirectives, Reuse, Stored, decide_precondition,
-    decide_reuse, select_range,
+    decide_reuse, part_is_asked_again, select_range,
 };
 use corsair_config::{CONDITIONS, FailureAnswer, said_of_fill};
 use corsair_http1::{
@@ -298,7 +298,10 @@ impl Waiter<'_> {
             (Role::Own, Verdict::NotStorable(reason)) => Some(reason),
             (Role::Own | Role::Follower, _) => None,
         };
-        if not_storable.is_some() && request.has(KnownField::Range) {
+        if not_storable.is_some()
+            && request.has(KnownField::Range)
+            && part_is_asked_again(head.status())
+        {
             // The whole of it was asked for so that it could be stored; now the part will do.
             return Answered::FetchAlone(Outcome::HitForMiss);
         }

@@ -19,7 +19,8 @@ use crate::forward::{FillRequest, Forward, Purpose, Verdict};
 use crate::upstream::{Response, Retry, Upstream, UpstreamError};
 use crate::worker::Worker;
 
-/// How long requests for a URI whose response could not be stored go to the upstream each for itself.
+/// How long requests for a URI whose response could not be stored go to the upstream each for itself; the
+/// first of them whose response can be stored ends it.
 const HIT_FOR_MISS_MS: u64 = 10_000;
 
 /// Why a fill ended early.
@@ -306,9 +307,10 @@ impl Leader<'_> {
 
     fn note_not_storable(&self, reason: NoStore) {
         if reason.leaves_marker() {
-            let until = self.worker.clock.read().unix.plus(HIT_FOR_MISS_MS);
+            let now = self.worker.clock.read().unix;
+            let until = now.plus(HIT_FOR_MISS_MS);
             let store = &self.worker.shared.store;
-            store.mark_hit_for_miss(self.fill.marker_key, &self.fill.key, until);
+            store.mark_hit_for_miss(self.fill.marker_key, &self.fill.key, now, until);
         }
     }
 

@@ -213,8 +213,15 @@ fn hit_for_miss_markers() {
     let store = store_of(1 << 20);
     let plain = get(&[]);
     let at = |ms| store.find(hash("k"), b"k", plain.view(), UnixMillis(ms));
-    let old = put(&store, "k", &plain, &[], "stale");
-    store.mark_hit_for_miss(hash("k"), b"k", UnixMillis(500));
+    let old = put(&store, "k", &plain, &[], "fresh, then stale");
+    // One request's answer that cannot be stored takes nothing fresh from the others.
+    let fresh_at = old.freshness().response_time;
+    let left_s = old.freshness().remaining(fresh_at);
+    let stale_at = fresh_at.plus(u64::try_from(left_s).unwrap() * 1000);
+    let until = UnixMillis(500);
+    store.mark_hit_for_miss(hash("k"), b"k", fresh_at, until);
+    assert!(!old.is_retired());
+    store.mark_hit_for_miss(hash("k"), b"k", stale_at, until);
     assert!(old.is_retired());
     assert!(matches!(at(499), Found::HitForMiss { fill_key } if fill_key == hash("k")));
     assert!(matches!(at(500), Found::Miss { fill_key } if fill_key == hash("k")));
@@ -228,12 +235,12 @@ fn a_marker_for_one_variant_leaves_the_others() {
     let (one, two) = (get(&["A: 1"]), get(&["A: 2"]));
     put(&store, "k", &one, &["Vary: A"], "x");
     let variant = fill_key(&find(&store, "k", &two));
-    store.mark_hit_for_miss(variant, b"k", UnixMillis(u64::MAX));
+    store.mark_hit_for_miss(variant, b"k", UnixMillis(0), UnixMillis(u64::MAX));
     assert!(
         matches!(find(&store, "k", &two), Found::HitForMiss { fill_key } if fill_key == variant)
     );
     // Even asked for the primary hash, as by who raced with the first insert.
-    store.mark_hit_for_miss(hash("k"), b"k", UnixMillis(u64::MAX));
+    store.mark_hit_for_miss(hash("k"), b"k", UnixMillis(0), UnixMillis(u64::MAX));
     assert!(body_of(&find(&store, "k", &one)).is_some());
     put(&store, "k", &two, &["Vary: A"], "y");
     assert_eq!(body_of(&find(&store, "k", &two)).as_deref(), Some("y"));

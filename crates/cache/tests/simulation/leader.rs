@@ -258,9 +258,12 @@ impl Leader {
 
     fn mark(&self, shared: &mut Shared, reason: NoStore) {
         if reason.leaves_marker() {
-            let (key, until) = (key_of(self.resource), shared.unix().plus(500));
+            let (key, now) = (key_of(self.resource), shared.unix());
             let slot = self.lead.as_ref().expect("still leading").key();
-            shared.store.mark_hit_for_miss(slot, key.as_bytes(), until);
+            let until = now.plus(500);
+            shared
+                .store
+                .mark_hit_for_miss(slot, key.as_bytes(), now, until);
         }
     }
 }
