@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use corsair_rules::{
     CorsPolicies, CorsPolicySpec, Dialect, Lint, PatternNote, PolicyPlace, PolicyProblem,
-    ResourcePolicy, UpstreamMode,
+    RefusedPreflight, ResourcePolicy, UpstreamMode,
 };
 
 use crate::diagnostic::Code;
@@ -41,7 +41,6 @@ pub(crate) struct Places {
     pub(crate) expose: Vec<Span>,
     pub(crate) content_types: Vec<Span>,
     pub(crate) max_age: Span,
-    pub(crate) refused_status: Span,
     pub(crate) upstream: Span,
     /// Some origins could not be read; that there are none is then no finding.
     pub(crate) origins_missing: bool,
@@ -58,7 +57,6 @@ impl Places {
             expose: Vec::new(),
             content_types: Vec::new(),
             max_age: at,
-            refused_status: at,
             upstream: at,
             origins_missing: false,
         }
@@ -74,7 +72,6 @@ impl Places {
             PolicyPlace::Expose(index) => element(&self.expose, index),
             PolicyPlace::MaxAge => self.max_age,
             PolicyPlace::ContentType(index) => element(&self.content_types, index),
-            PolicyPlace::RefusedStatus => self.refused_status,
             PolicyPlace::Upstream => self.upstream,
         }
     }
@@ -166,7 +163,6 @@ fn read_policy(
         request_headers: spans("request_headers"),
         expose: spans("expose"),
         max_age: fields.at("max_age"),
-        refused_status: fields.at("refused_preflight_status"),
         upstream: fields.at("upstream"),
         origins_missing: fields.is_wrong("origins") || fields.is_wrong("origins_file"),
         ..Places::at(fields.at)
@@ -189,7 +185,6 @@ fn read_policy(
     let max_age_s = fields.number("max_age").map(|ms| {
         u32::try_from(ms / 1_000).expect("the schema keeps lifetimes below 2^31 seconds")
     });
-    let refused_status = fields.number("refused_preflight_status");
     let spec = CorsPolicySpec {
         origins,
         validate: fields.flag("validate").unwrap_or(defaults.validate),
@@ -206,10 +201,11 @@ fn read_policy(
         timing: fields.flag("timing").unwrap_or(false),
         resource_policy: fields.word("resource_policy").and_then(resource_policy),
         shadow: fields.flag("shadow").unwrap_or(false),
-        refused_preflight_status: refused_status
-            .map_or(defaults.refused_preflight_status, |status| {
-                u16::try_from(status).expect("the schema lists two statuses")
-            }),
+        refused_preflight: match fields.number("refused_preflight_status") {
+            // The schema lists the two.
+            Some(403) => RefusedPreflight::Forbidden,
+            Some(_) | None => RefusedPreflight::NoContent,
+        },
         content_types: content_types.map(|text| text.value.to_owned()).collect(),
         dialect: fields.word("dialect").map(dialect).unwrap_or_default(),
         served_hosts: Vec::new(),

@@ -39,9 +39,19 @@ pub fn reference() -> String {
     for code in Code::ALL {
         out.push_str(&format!("| {} | {} |\n", code.as_str(), code.title()));
     }
-    out.push_str("\n| code | what to do |\n| --- | --- |\n");
+    out.push_str(
+        "\nThose from 101 on are about rules. Each example is a line of a `[[site]]` for \
+         `cdn.example.com` that is told so.\n\n\
+         | code | meaning | what to do | example |\n| --- | --- | --- | --- |\n",
+    );
     for row in LINT_TABLE {
-        out.push_str(&format!("| {} | {} |\n", row.code, cell(row.remedy)));
+        out.push_str(&format!(
+            "| {} | {} | {} | `{}` |\n",
+            row.code,
+            cell(row.meaning),
+            cell(row.remedy),
+            cell(row.example)
+        ));
     }
     out
 }

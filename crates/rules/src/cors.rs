@@ -354,9 +354,10 @@ impl CorsPolicies {
     fn refused_status(&self) -> u16 {
         let live = self.policies.iter();
         live.filter(|policy| policy.standing == Standing::Live)
-            .map(|policy| policy.refused_preflight_status)
+            .map(|policy| policy.refused_preflight)
             .max()
-            .unwrap_or(204)
+            .unwrap_or_default()
+            .status()
     }
 
     /// What a response of this content type needs beside the CORS lines. Depends on nothing of the

@@ -129,7 +129,7 @@ fn compile_policy(spec: &CorsPolicySpec, findings: &mut Findings<'_>) -> Policy 
         method_source: source(spells_methods),
         header_source: source(spells_headers),
         private_network: spec.private_network,
-        refused_preflight_status: spec.refused_preflight_status,
+        refused_preflight: spec.refused_preflight,
         varies: false,
         owned: owned_fields(spec),
     };
@@ -388,12 +388,6 @@ fn lint_rest(spec: &CorsPolicySpec, findings: &mut Findings<'_>) {
         && seconds > MAX_AGE_CAP_S
     {
         findings.add(PolicyPlace::MaxAge, Lint::MaxAgeOverCap { seconds });
-    }
-    if !matches!(spec.refused_preflight_status, 204 | 403) {
-        let lint = Lint::BadRefusedStatus {
-            status: spec.refused_preflight_status,
-        };
-        findings.add(PolicyPlace::RefusedStatus, lint);
     }
     if spec.upstream == UpstreamMode::Duplicate {
         findings.add(PolicyPlace::Upstream, Lint::DuplicateLines {});

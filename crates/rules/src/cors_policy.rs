@@ -4,6 +4,7 @@
 //! check). The blocks have holes only for what a request may echo: its own `Origin` after a match,
 //! and a requested method or header name that passed as a token. Never writes a rule's text.
 
+use crate::cors_spec::RefusedPreflight;
 use crate::media_type::MediaPattern;
 use crate::origin_set::OriginSet;
 use crate::requested_headers::RequestedHeaders;
@@ -193,7 +194,7 @@ pub(crate) struct Policy {
     pub(crate) method_source: ListSource,
     pub(crate) header_source: ListSource,
     pub(crate) private_network: bool,
-    pub(crate) refused_preflight_status: u16,
+    pub(crate) refused_preflight: RefusedPreflight,
     /// Whether what it writes depends on the request's origin.
     pub(crate) varies: bool,
     /// Upstream fields beside CORS that the policy replaces.

@@ -37,6 +37,27 @@ impl ResourcePolicy {
     }
 }
 
+/// Status of the answer to a refused preflight. Of several policies of a route the greater one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+pub enum RefusedPreflight {
+    /// 204
+    #[default]
+    NoContent,
+    /// 403
+    Forbidden,
+}
+
+impl RefusedPreflight {
+    /// The status code.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::NoContent => 204,
+            Self::Forbidden => 403,
+        }
+    }
+}
+
 /// One `[site.cors]` table as plain values; what [`crate::CorsPolicies::compile`] takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorsPolicySpec {
@@ -66,8 +87,8 @@ pub struct CorsPolicySpec {
     pub resource_policy: Option<ResourcePolicy>,
     /// Evaluate and count, never apply. Default: `false`.
     pub shadow: bool,
-    /// 204 or 403. Default: 204.
-    pub refused_preflight_status: u16,
+    /// Default: 204.
+    pub refused_preflight: RefusedPreflight,
     /// `when.content_type`; empty for all responses. Default: empty.
     pub content_types: Vec<String>,
     /// Hosts under which the responses are served, lower-case and without `*.`; for findings only.
@@ -91,7 +112,7 @@ impl Default for CorsPolicySpec {
             timing: false,
             resource_policy: None,
             shadow: false,
-            refused_preflight_status: 204,
+            refused_preflight: RefusedPreflight::NoContent,
             content_types: Vec::new(),
             served_hosts: Vec::new(),
         }

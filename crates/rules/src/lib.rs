@@ -44,7 +44,7 @@ pub use cors::{CorsKind, CorsPolicies, RequestOrigin, is_cors_response_field};
 pub use cors_answer::{
     ActualAnswer, CorsOutcome, PreflightAnswer, ShadowVerdict, VaryContribution,
 };
-pub use cors_spec::{CorsPolicySpec, ResourcePolicy, UpstreamMode};
+pub use cors_spec::{CorsPolicySpec, RefusedPreflight, ResourcePolicy, UpstreamMode};
 pub use cors_trace::{OriginTest, PolicyStanding, PolicyTrace};
 pub use cors_view::PolicyView;
 pub use header_condition::HeaderConditionSpec;

@@ -15,7 +15,7 @@ use super::finding::{Finding, Weight};
 use super::origins::{Reading, read_bytes, sample};
 use crate::report::clip;
 use corsair_http1::is_token;
-use corsair_rules::{CorsPolicySpec, Dialect, UpstreamMode};
+use corsair_rules::{CorsPolicySpec, Dialect, RefusedPreflight, UpstreamMode};
 
 /// Longest lifetime that any browser keeps a preflight answer, in seconds (Firefox).
 pub(super) const MAX_AGE_KEPT_S: u32 = 86_400;
@@ -288,7 +288,7 @@ fn policies_of(store: Store, number: usize, rule: &Rule, draft: &mut Draft) -> V
         request_headers: request_headers(rule, draft),
         expose: header_names(&rule.expose, "ExposeHeader", draft),
         max_age_s: rule.max_age_s.map(|seconds| seconds.min(MAX_AGE_KEPT_S)),
-        refused_preflight_status: 403,
+        refused_preflight: RefusedPreflight::Forbidden,
         upstream: UpstreamMode::Override,
         ..CorsPolicySpec::default()
     };

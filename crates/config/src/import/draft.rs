@@ -176,7 +176,6 @@ impl Draft {
                 | PolicyPlace::Origin(_)
                 | PolicyPlace::MaxAge
                 | PolicyPlace::ContentType(_)
-                | PolicyPlace::RefusedStatus
                 | PolicyPlace::Upstream => continue,
             };
             if at >= list.len() {

@@ -6,7 +6,7 @@ use super::draft::{
     Draft, OperationDraft, PolicyDraft, RouteDraft, SiteDraft, Standing, UpstreamDraft,
 };
 use core::fmt::Write as _;
-use corsair_rules::{CorsPolicySpec, Dialect, HeaderOp, UpstreamMode};
+use corsair_rules::{CorsPolicySpec, Dialect, HeaderOp, RefusedPreflight, UpstreamMode};
 
 /// Longest line of an array before it is broken.
 const ARRAY_CHARS_MAX: usize = 96;
@@ -114,11 +114,11 @@ fn write_policy(out: &mut String, spec: &CorsPolicySpec) {
         UpstreamMode::Passthrough => pair(out, "upstream", "\"passthrough\""),
         UpstreamMode::Duplicate => pair(out, "upstream", "\"duplicate\""),
     }
-    if spec.refused_preflight_status != CorsPolicySpec::default().refused_preflight_status {
+    if spec.refused_preflight != RefusedPreflight::default() {
         pair(
             out,
             "refused_preflight_status",
-            &spec.refused_preflight_status.to_string(),
+            &spec.refused_preflight.status().to_string(),
         );
     }
 }

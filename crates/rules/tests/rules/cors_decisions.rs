@@ -3,8 +3,8 @@
 use crate::support::Head;
 use corsair_http1::KnownField;
 use corsair_rules::{
-    CorsKind, CorsOutcome, CorsPolicies, CorsPolicySpec, Dialect, RequestOrigin, ResourcePolicy,
-    ShadowVerdict, UpstreamMode,
+    CorsKind, CorsOutcome, CorsPolicies, CorsPolicySpec, Dialect, RefusedPreflight, RequestOrigin,
+    ResourcePolicy, ShadowVerdict, UpstreamMode,
 };
 
 fn list(texts: &[&str]) -> Vec<String> {
@@ -422,21 +422,11 @@ fn a_preflight_with_several_methods_is_refused() {
 #[test]
 fn a_refusal_may_be_403() {
     let policies = compile(vec![CorsPolicySpec {
-        refused_preflight_status: 403,
+        refused_preflight: RefusedPreflight::Forbidden,
         ..spec(&["https://a.example"])
     }]);
     assert_eq!(ask(&policies, "https://b.example", "GET", "").0, 403);
     assert_eq!(ask(&policies, "https://a.example", "GET", "").0, 204);
-    let odd = CorsPolicySpec {
-        refused_preflight_status: 200,
-        ..spec(&["https://a.example"])
-    };
-    assert_eq!(
-        CorsPolicies::compile(vec![odd]).expect_err("200")[0]
-            .lint
-            .code(),
-        "E111"
-    );
 }
 
 #[test]
@@ -683,7 +673,6 @@ fn every_finding_is_told_at_once() {
         expose: list(&["ETag", "*", "a b"]),
         credentials: true,
         max_age_s: Some(86_401),
-        refused_preflight_status: 500,
         content_types: list(&["font/*", "font"]),
         upstream: UpstreamMode::Duplicate,
         ..CorsPolicySpec::default()
@@ -694,8 +683,8 @@ fn every_finding_is_told_at_once() {
     assert_eq!(
         codes,
         [
-            "E101", "E104", "E107", "E107", "E108", "E109", "E110", "E111", "E112", "E113", "W102",
-            "W104", "W105", "W106", "W107", "W109",
+            "E101", "E104", "E107", "E107", "E108", "E109", "E110", "E112", "E113", "W102", "W104",
+            "W105", "W106", "W107", "W109",
         ]
     );
     assert!(problems.iter().all(|problem| problem.policy == 1));

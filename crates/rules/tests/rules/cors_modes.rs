@@ -2,26 +2,31 @@
 
 use crate::cors_decisions::{ask, check_actual, compile, spec};
 use corsair_rules::{
-    CorsOutcome, CorsPolicies, CorsPolicySpec, Dialect, PolicyProblem, UpstreamMode,
+    CorsOutcome, CorsPolicies, CorsPolicySpec, Dialect, PolicyProblem, RefusedPreflight,
+    UpstreamMode,
 };
 
 #[test]
 fn of_several_policies_the_strictest_refusal_holds() {
+    use RefusedPreflight::{Forbidden, NoContent};
     let policy = |origin: &str, status, shadow| CorsPolicySpec {
-        refused_preflight_status: status,
+        refused_preflight: status,
         shadow,
         ..spec(&[origin])
     };
     let status = |second, shadow| {
         let policies = compile(vec![
-            policy("https://a.example", 204, false),
+            policy("https://a.example", NoContent, false),
             policy("https://b.example", second, shadow),
         ]);
         ask(&policies, "https://c.example", "GET", "").0
     };
-    assert_eq!((status(204, false), status(403, false)), (204, 403));
     assert_eq!(
-        status(403, true),
+        (status(NoContent, false), status(Forbidden, false)),
+        (204, 403)
+    );
+    assert_eq!(
+        status(Forbidden, true),
         204,
         "what is only evaluated says nothing"
     );
