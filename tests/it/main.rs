@@ -22,6 +22,7 @@ mod limits;
 mod operations;
 mod origin_lists;
 mod passthrough;
+mod passthrough_refused;
 mod ranges;
 mod readme;
 mod seeds;

@@ -118,6 +118,16 @@ impl Freshness {
         !self.no_cache && self.is_fresh(now)
     }
 
+    /// The moment from which it may not be reused unasked; one in the past when it never may.
+    #[must_use]
+    pub(crate) const fn reusable_until(&self) -> UnixMillis {
+        if self.no_cache {
+            return UnixMillis(0);
+        }
+        let left_ms = self.lifetime_ms.saturating_sub(self.initial_age_ms);
+        self.response_time.plus(left_ms)
+    }
+
     /// How far behind its lifetime the response is; 0 when it is fresh.
     #[must_use]
     pub const fn staleness_ms(&self, now: UnixMillis) -> u64 {

@@ -52,7 +52,7 @@ pub use refresh::{RefreshRefused, refresh};
 pub use reuse::{Reuse, decide_reuse};
 pub use status::{CacheStatus, Outcome, write_cache_status};
 pub use storable::{HEURISTIC_LIFETIME_MS_MAX, NoStore, Storable, decide_storable};
-pub use store::{Found, Store, Ticket, VARIANTS_MAX};
+pub use store::{Found, Store, Ticket, UNNAMED_MAX, VARIANTS_MAX};
 pub use stored::{FillHead, HeadParts, Stored, StoredHead};
 pub use time::{DELTA_SECONDS_MAX, FetchTimes, UnixMillis};
 pub use validate::{EntityTag, Precondition, Strength, decide_precondition, write_validators};

@@ -52,16 +52,44 @@ pub(crate) struct VaryMarker {
     pub(crate) spec: VarySpec,
     /// Oldest first.
     pub(crate) variants: Box<[KeyHash]>,
+    /// Oldest first: who may be given the response that names no origin.
+    pub(crate) unnamed: Box<[Unnamed]>,
     /// A newer marker speaks for the variants now: dropping this one means nothing.
     superseded: AtomicBool,
 }
 
+/// Requests of one origin (or of none) that the upstream answered without naming it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Unnamed {
+    /// The variant that such a request selects by what it said.
+    pub(crate) variant: KeyHash,
+    /// How long that answer is fresh.
+    pub(crate) until: UnixMillis,
+    /// Whether they named an origin.
+    pub(crate) asker: Asker,
+}
+
+/// Who a request says it is from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asker {
+    /// It has an `Origin`, of which anybody can make up as many as there are places.
+    Origin,
+    /// It has none: most of what pages embed.
+    Nobody,
+}
+
 impl VaryMarker {
-    pub(crate) fn new(key: &[u8], spec: VarySpec, variants: Vec<KeyHash>) -> Self {
+    pub(crate) fn new(
+        key: &[u8],
+        spec: VarySpec,
+        variants: Vec<KeyHash>,
+        unnamed: Vec<Unnamed>,
+    ) -> Self {
         Self {
             key: key.into(),
             spec,
             variants: variants.into(),
+            unnamed: unnamed.into(),
             superseded: AtomicBool::new(false),
         }
     }
@@ -75,7 +103,8 @@ impl VaryMarker {
     }
 
     fn weight(&self) -> u64 {
-        let heap = self.key.len() + self.spec.heap_bytes() + size_of_val(&*self.variants);
+        let lists = size_of_val(&*self.variants) + size_of_val(&*self.unnamed);
+        let heap = self.key.len() + self.spec.heap_bytes() + lists;
         heap as u64 + MARKER_OVERHEAD_BYTES
     }
 }

@@ -20,19 +20,23 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use corsair_http1::Request;
+use corsair_http1::{KnownField, Request};
 
 use crate::budget::{Budget, BudgetExhausted, Reservation, Resize};
 use crate::key::{KeyHash, KeySecret};
 use crate::policy::CachePolicy;
 use crate::shelf::Shelf;
-use crate::slot::{MissMarker, Slot, VaryMarker};
+use crate::slot::{Asker, MissMarker, Slot, Unnamed, VaryMarker};
 use crate::stored::{Stored, StoredHead};
 use crate::time::UnixMillis;
-use crate::vary::{Selection, VaryOrigin, VarySpec, variant_hash};
+use crate::vary::{OriginForm, Selection, VaryOrigin, VarySpec, variant_hash};
 
 /// The most variants one URI keeps; one more pushes the oldest out.
 pub const VARIANTS_MAX: usize = 64;
+
+/// The most origins of one URI that are known to share the response which names none of them; one more
+/// pushes the oldest out, which costs it a fetch.
+pub const UNNAMED_MAX: usize = 64;
 
 /// The size of a typical response, for the size of the ghost list.
 const TYPICAL_OBJECT_BYTES: u64 = 8 << 10;
@@ -148,7 +152,7 @@ impl Store {
             Some(Slot::Response(stored)) => Found::Hit(stored),
             Some(Slot::HitForMiss(marker)) => marker.found(hash, now),
             Some(Slot::Vary(marker)) => {
-                let selection = Selection::new(&marker.spec, request);
+                let selection = Selection::new(&marker.spec, request, OriginForm::Said);
                 let variant = selection.hash(&self.secret, hash);
                 match cache.get(&variant).filter(|slot| slot.key() == key) {
                     Some(Slot::Response(stored)) if selection.is(&stored.place.variant) => {
@@ -156,11 +160,48 @@ impl Store {
                     }
                     Some(Slot::HitForMiss(marker)) => marker.found(variant, now),
                     Some(Slot::Response(_) | Slot::Vary(_)) | None => {
-                        Found::Miss { fill_key: variant }
+                        match self.find_shared((hash, &marker), variant, request, now) {
+                            Some(stored) => Found::Hit(stored),
+                            None => Found::Miss { fill_key: variant },
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// The response that several origins share, when this request, whose own variant is not stored, is
+    /// one of those that may be given it.
+    #[cold]
+    fn find_shared(
+        &self,
+        (hash, marker): (KeyHash, &VaryMarker),
+        variant: KeyHash,
+        request: Request<'_>,
+        now: UnixMillis,
+    ) -> Option<Arc<Stored>> {
+        if !marker.spec.has_origin() {
+            return None;
+        }
+        let selection = Selection::new(&marker.spec, request, OriginForm::Any);
+        let slot = self.shelf.cache.get(&selection.hash(&self.secret, hash))?;
+        let Slot::Response(stored) = slot else {
+            return None;
+        };
+        if *stored.key() != *marker.key || !selection.is(&stored.place.variant) {
+            return None;
+        }
+        let may_be_given = match stored.vary_origin() {
+            VaryOrigin::Everybody => true,
+            // What one origin was told ages on its own, whoever was told the same since; but where the
+            // response is validated first, the upstream hears of the origin again.
+            VaryOrigin::Unnamed => marker.unnamed.iter().any(|asked| {
+                let is_heard = now < asked.until || !stored.freshness().is_reusable(now);
+                asked.variant == variant && is_heard
+            }),
+            VaryOrigin::Keep | VaryOrigin::Ignore => false,
+        };
+        may_be_given.then_some(stored)
     }
 
     /// The key to collapse under when a fill's head turned out to vary: `None` when `request`
@@ -242,8 +283,9 @@ impl Store {
         let spec = marker_spec(marker.as_deref(), stored.vary());
         let slot = match &spec {
             Some(spec) => {
-                stored.place.variant = spec.variant_text(request);
-                variant_hash(&self.secret, hash, spec, request)
+                let form = form_of(&stored, spec);
+                stored.place.variant = spec.variant_text_as(request, form);
+                Selection::new(spec, request, form).hash(&self.secret, hash)
             }
             None => hash,
         };
@@ -260,41 +302,75 @@ impl Store {
             return stored;
         }
         if let Some(spec) = spec {
-            self.mark_variant(hash, stored.key(), spec, marker.as_deref(), slot);
+            let said = variant_hash(&self.secret, hash, &spec, request);
+            let asker = match request.has(KnownField::Origin) {
+                true => Asker::Origin,
+                false => Asker::Nobody,
+            };
+            let asked = Unnamed {
+                variant: said,
+                until: stored.freshness().reusable_until(),
+                asker,
+            };
+            self.mark_variant(hash, &stored, spec, marker.as_deref(), (slot, asked));
         }
         self.shelf.put(slot, Slot::Response(Arc::clone(&stored)));
         stored
     }
 
-    /// Enters a variant into its URI's marker.
+    /// Enters a response into its URI's marker: the slot it goes into, and the one that its request
+    /// selects by what it said, which are two where origins share a response.
     fn mark_variant(
         &self,
         hash: KeyHash,
-        key: &[u8],
+        stored: &Stored,
         spec: VarySpec,
         old: Option<&VaryMarker>,
-        variant: KeyHash,
+        (slot, asked): (KeyHash, Unnamed),
     ) {
+        let said = asked.variant;
         let mut variants = Vec::new();
+        let mut unnamed = Vec::new();
         if let Some(old) = old {
             if old.spec != spec {
                 // Other names give other hashes: nobody would find the old variants again.
                 self.shelf.remove_variants(old);
-            } else if old.variants.contains(&variant) {
-                return;
             } else {
+                let is_known = old.variants.contains(&slot);
+                if is_known && slot == said && old.unnamed.is_empty() {
+                    return;
+                }
                 variants.extend_from_slice(&old.variants);
+                unnamed.extend_from_slice(&old.unnamed);
             }
             old.supersede();
         }
-        if variants.len() >= VARIANTS_MAX {
-            self.shelf.remove(variants.remove(0));
+        unnamed.retain(|known| known.variant != said);
+        if slot != said {
+            // The upstream names this origin no longer.
+            self.shelf.remove(said);
+            variants.retain(|&variant| variant != said);
         }
-        variants.push(variant);
-        self.shelf.put(
-            hash,
-            Slot::Vary(Arc::new(VaryMarker::new(key, spec, variants))),
-        );
+        match stored.vary_origin() {
+            VaryOrigin::Unnamed => {
+                if unnamed.len() >= UNNAMED_MAX {
+                    let is_named = |known: &Unnamed| known.asker == Asker::Origin;
+                    unnamed.remove(unnamed.iter().position(is_named).unwrap_or(0));
+                }
+                unnamed.push(asked);
+            }
+            // What others were told before says nothing of what they would be told now.
+            VaryOrigin::Everybody => unnamed.clear(),
+            VaryOrigin::Keep | VaryOrigin::Ignore => {}
+        }
+        if !variants.contains(&slot) {
+            if variants.len() >= VARIANTS_MAX {
+                self.shelf.remove(variants.remove(0));
+            }
+            variants.push(slot);
+        }
+        let marker = VaryMarker::new(stored.key(), spec, variants, unnamed);
+        self.shelf.put(hash, Slot::Vary(Arc::new(marker)));
     }
 
     /// Notes at `now` that answers for this URI cannot be stored, so that requests for it do not wait
@@ -472,6 +548,9 @@ impl Store {
             Slot::Vary(marker) if marker.variants.len() > VARIANTS_MAX => {
                 Err(format!("{} variants of one URI", marker.variants.len()))
             }
+            Slot::Vary(marker) if marker.unnamed.len() > UNNAMED_MAX => {
+                Err(format!("{} unnamed of one URI", marker.unnamed.len()))
+            }
             Slot::Vary(_) | Slot::HitForMiss(_) => Ok(()),
         }
     }
@@ -483,6 +562,16 @@ impl MissMarker {
             Found::HitForMiss { fill_key }
         } else {
             Found::Miss { fill_key }
+        }
+    }
+}
+
+/// What stands for `Origin` where a response is put: the same for all where they share it.
+fn form_of(stored: &Stored, spec: &VarySpec) -> OriginForm {
+    match stored.vary_origin() {
+        VaryOrigin::Unnamed | VaryOrigin::Everybody if spec.has_origin() => OriginForm::Any,
+        VaryOrigin::Unnamed | VaryOrigin::Everybody | VaryOrigin::Keep | VaryOrigin::Ignore => {
+            OriginForm::Said
         }
     }
 }

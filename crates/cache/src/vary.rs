@@ -22,6 +22,11 @@ pub enum VaryOrigin {
     Keep,
     /// It is left out.
     Ignore,
+    /// It selects, and the response names no origin: it is one for all requests that were asked about
+    /// and got such an answer ([`Store`](crate::Store) knows which).
+    Unnamed,
+    /// The response is for every origin (`*`), also where others of its URI are told apart.
+    Everybody,
 }
 
 impl VaryOrigin {
@@ -34,8 +39,12 @@ impl VaryOrigin {
     #[inline]
     pub fn accepts(self, stored: Self) -> bool {
         match (self, stored) {
-            (Self::Keep, Self::Ignore) => false,
-            (Self::Keep, Self::Keep) | (Self::Ignore, Self::Keep | Self::Ignore) => true,
+            (Self::Keep | Self::Unnamed | Self::Everybody, Self::Ignore) => false,
+            (Self::Ignore, Self::Ignore)
+            | (
+                Self::Keep | Self::Unnamed | Self::Everybody | Self::Ignore,
+                Self::Keep | Self::Unnamed | Self::Everybody,
+            ) => true,
         }
     }
 }
@@ -133,15 +142,26 @@ impl VarySpec {
 
     /// Hands the normal form of the request's nominated fields to `sink`, piece by piece. `sink`
     /// says whether to go on.
-    fn emit(&self, request: Request<'_>, mut sink: impl FnMut(&[u8]) -> bool) -> bool {
-        self.names.iter().all(|name| name.emit(request, &mut sink))
+    fn emit(
+        &self,
+        request: Request<'_>,
+        form: OriginForm,
+        mut sink: impl FnMut(&[u8]) -> bool,
+    ) -> bool {
+        let mut names = self.names.iter();
+        names.all(|name| name.emit(request, form, &mut sink))
     }
 
     /// The normal form as text, to be kept with a stored response.
     #[must_use]
     pub fn variant_text(&self, request: Request<'_>) -> Box<[u8]> {
+        self.variant_text_as(request, OriginForm::Said)
+    }
+
+    /// The same with `Origin` in this form.
+    pub(crate) fn variant_text_as(&self, request: Request<'_>, form: OriginForm) -> Box<[u8]> {
         let mut text = Vec::new();
-        self.emit(request, |piece| {
+        self.emit(request, form, |piece| {
             text.extend_from_slice(piece);
             true
         });
@@ -151,8 +171,17 @@ impl VarySpec {
     /// Is `text` the normal form of this request's fields?
     #[must_use]
     pub fn matches(&self, request: Request<'_>, text: &[u8]) -> bool {
-        Selection::new(self, request).is(text)
+        Selection::new(self, request, OriginForm::Said).is(text)
     }
+}
+
+/// What stands for `Origin` in a normal form.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OriginForm {
+    /// What the request said.
+    Said,
+    /// The same for all requests: for responses that several origins share.
+    Any,
 }
 
 /// Normal forms up to this long are made once, on the stack. `Accept-Encoding` needs some 40 bytes.
@@ -162,6 +191,7 @@ const SHORT_BYTES_MAX: usize = 256;
 pub(crate) struct Selection<'a> {
     spec: &'a VarySpec,
     request: Request<'a>,
+    form: OriginForm,
     /// The normal form, when it is short.
     buffer: [u8; SHORT_BYTES_MAX],
     /// `None` when it is long: then it is made anew, piece by piece, each time it is needed.
@@ -169,10 +199,10 @@ pub(crate) struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    pub(crate) fn new(spec: &'a VarySpec, request: Request<'a>) -> Self {
+    pub(crate) fn new(spec: &'a VarySpec, request: Request<'a>, form: OriginForm) -> Self {
         let mut buffer = [0; SHORT_BYTES_MAX];
         let mut len = 0;
-        let is_short = spec.emit(request, |piece| {
+        let is_short = spec.emit(request, form, |piece| {
             match buffer.get_mut(len..len + piece.len()) {
                 Some(place) => {
                     place.copy_from_slice(piece);
@@ -185,6 +215,7 @@ impl<'a> Selection<'a> {
         Self {
             spec,
             request,
+            form,
             buffer,
             short_len: is_short.then_some(len),
         }
@@ -201,7 +232,7 @@ impl<'a> Selection<'a> {
         match self.short() {
             Some(text) => hasher.write(text),
             None => {
-                self.spec.emit(self.request, |piece| {
+                self.spec.emit(self.request, self.form, |piece| {
                     hasher.write(piece);
                     true
                 });
@@ -216,23 +247,32 @@ impl<'a> Selection<'a> {
             return short == text;
         }
         let mut rest = text;
-        self.spec
-            .emit(self.request, |piece| match rest.strip_prefix(piece) {
+        self.spec.emit(self.request, self.form, |piece| {
+            match rest.strip_prefix(piece) {
                 Some(after) => {
                     rest = after;
                     true
                 }
                 None => false,
-            })
-            && rest.is_empty()
+            }
+        }) && rest.is_empty()
     }
 }
 
 impl VaryName {
-    /// `name '\n'` when absent, else `name ':' value '\n'`. Neither names nor values hold an LF.
-    fn emit(&self, request: Request<'_>, sink: &mut impl FnMut(&[u8]) -> bool) -> bool {
+    /// `name '\n'` when absent, else `name ':' value '\n'`. Neither names nor values hold an LF, and no
+    /// name the `=` that stands for any origin.
+    fn emit(
+        &self,
+        request: Request<'_>,
+        form: OriginForm,
+        sink: &mut impl FnMut(&[u8]) -> bool,
+    ) -> bool {
         if !sink(&self.name) {
             return false;
+        }
+        if form == OriginForm::Any && self.known == Some(KnownField::Origin) {
+            return sink(b"=\n");
         }
         let whole = match self.known {
             Some(field) => emit_known(field, request, sink),
@@ -312,5 +352,5 @@ pub fn variant_hash(
     spec: &VarySpec,
     request: Request<'_>,
 ) -> KeyHash {
-    Selection::new(spec, request).hash(secret, primary)
+    Selection::new(spec, request, OriginForm::Said).hash(secret, primary)
 }

@@ -15,9 +15,8 @@ mod ticket;
 
 use corsair_cache::{
     CacheStatus, FetchTimes, Freshness, HeadParts, Lookup, NoStore, Outcome, Precondition,
-    RangeDecision, RequestDirectives, SetCookie, StoredHead, VaryOrigin, asks_for_less,
-    decide_lookup, decide_precondition, decide_storable, part_is_asked_again, select_range,
-    write_key,
+    RangeDecision, RequestDirectives, SetCookie, StoredHead, asks_for_less, decide_lookup,
+    decide_precondition, decide_storable, part_is_asked_again, select_range, write_key,
 };
 use corsair_http1::{
     BodyLength, FieldSection, KnownField, Persistence, Request, effective_authority, format_date,
@@ -31,9 +30,9 @@ use crate::places::PlanPlaces;
 use crate::plan::Plan;
 use crate::response::{
     CONDITIONS, HeadContext, ONLY_IF_CACHED, OWN_CONTENT_TYPE, OutFraming, OwnResponse, Received,
-    end_to_end_fields, leaves_origins_open, own_fields, reflected_origin, said_of_fill,
-    varies_by_origin, via_pseudonym, write_bare_refusal,
+    end_to_end_fields, own_fields, said_of_fill, via_pseudonym, write_bare_refusal,
 };
+use crate::upstream_cors::{Reflections, key_by_origin};
 
 pub use answer::{
     BrowserVerdict, CacheShown, CorsShown, Explanation, FailureShown, NearShown, OperationShown,
@@ -307,16 +306,9 @@ impl Surroundings<'_> {
         };
         let policy = &context.route.cache;
         let mut fields = answer.all_fields();
-        // Where the upstream writes the CORS lines, its `Vary` may be silent about what it reflects.
-        if context.route.vary_origin() == VaryOrigin::Keep
-            && !varies_by_origin(&fields)
-            && reflected_origin(context.request, &fields).is_some()
-        {
-            fields.push(b"Vary", b"Origin");
-        }
-        if leaves_origins_open(context.route, context.request, &fields) {
-            fields.push(b"Vary", b"Origin");
-        }
+        // What the node saw of the upstream before is not known here.
+        let seen = Reflections::Unseen;
+        let vary_origin = key_by_origin(context.route, context.request, seen, &mut fields);
         let storable = decide_storable(as_get, status, &fields, policy, times);
         let freshness = match &storable {
             Ok(storable) => storable.freshness,
@@ -327,7 +319,7 @@ impl Surroundings<'_> {
             status,
             fields,
             freshness,
-            vary_origin: context.route.vary_origin(),
+            vary_origin,
             set_cookie: match &storable {
                 Ok(_) => policy.set_cookie,
                 Err(_) => SetCookie::Store,

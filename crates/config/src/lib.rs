@@ -38,6 +38,7 @@ mod syntax;
 mod table;
 mod tree;
 mod upstream;
+mod upstream_cors;
 
 pub use admission::{Expectation, RequestBody, admit};
 pub use corsair_cache::UnixMillis;
@@ -55,6 +56,9 @@ pub use plan::{
 pub use reference::reference;
 pub use response::{
     CONDITIONS, HeadContext, ONLY_IF_CACHED, OWN_CONTENT_TYPE, OutFraming, OwnResponse,
-    RESPONSE_LIMITS, Received, content_range, end_to_end_fields, leaves_origins_open, own_fields,
-    reflected_origin, said_of_fill, varies_by_origin, via_pseudonym, write_bare_refusal,
+    RESPONSE_LIMITS, Received, content_range, end_to_end_fields, own_fields, said_of_fill,
+    via_pseudonym, write_bare_refusal,
+};
+pub use upstream_cors::{
+    Reflections, key_by_origin, key_confirmation, reflected_origin, varies_by_origin,
 };

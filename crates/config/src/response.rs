@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use corsair_cache::{CacheStatus, NoStore, Outcome, StoredHead, UnixMillis, write_cache_status};
 use corsair_http1::{
     BodyLength, FieldRef, FieldSection, HeadLimits, KnownField, KnownSet, Nominated, Persistence,
-    Request, Response, Version, decimal, format_date, list_members, status_line,
+    Request, Response, Version, decimal, format_date, status_line,
 };
 use corsair_rules::{
     AnswerMemo, CorsOutcome, EditContext, ExistingOrigin, OpTrace, PoliciesId, PreflightAnswer,
@@ -20,6 +20,7 @@ use corsair_rules::{
 };
 
 use crate::plan::RoutePlan;
+use crate::upstream_cors::varies_by_origin;
 
 /// Representation fields that a 304 does not repeat (RFC 9110 §15.4.5).
 const NOT_IN_NOT_MODIFIED: KnownSet = KnownSet::of(&[
@@ -441,38 +442,6 @@ pub fn said_of_fill(
     };
     let age = head.freshness().current_age(now);
     (status, (not_stored.is_none() || age > 0).then_some(age))
-}
-
-/// Whether the response says itself that it depends on `Origin`.
-#[must_use]
-pub fn varies_by_origin(fields: &FieldSection) -> bool {
-    fields
-        .all(KnownField::Vary)
-        .flat_map(list_members)
-        .any(|member| member == b"*" || member.eq_ignore_ascii_case(b"origin"))
-}
-
-/// Whether the response to a request without `Origin` leaves open what the upstream would tell one,
-/// on a route that leaves it to the upstream: stored for such requests only, it keeps no page from an
-/// answer of its own.
-#[must_use]
-pub fn leaves_origins_open(route: &RoutePlan, request: Request<'_>, fields: &FieldSection) -> bool {
-    route.cors.passes_through()
-        && !request.has(KnownField::Origin)
-        && !fields.has(KnownField::AccessControlAllowOrigin)
-        && !varies_by_origin(fields)
-}
-
-/// The request's `Origin` when the response is for it by name.
-#[must_use]
-pub fn reflected_origin<'r>(request: Request<'r>, fields: &FieldSection) -> Option<&'r [u8]> {
-    match RequestOrigin::of(request) {
-        RequestOrigin::One(origin) => fields
-            .all(KnownField::AccessControlAllowOrigin)
-            .any(|value| value == origin)
-            .then_some(origin),
-        RequestOrigin::Absent | RequestOrigin::Several => None,
-    }
 }
 
 /// Removes what a 304 does not repeat.

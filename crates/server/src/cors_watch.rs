@@ -1,16 +1,17 @@
 //! What a node sees of CORS beside deciding it: upstreams that answer with the request's own `Origin`
 //! and do not say so in `Vary`, and what shadow policies would have decided otherwise.
 //!
-//! RFC 9110 §12.5.5, RFC 9111 §4.1, Fetch §3.2. Where the upstream writes the CORS lines, a response
-//! whose `Access-Control-Allow-Origin` is the request's own `Origin` is good for that origin only,
-//! whatever its `Vary` says: it is stored as if it said `Vary: Origin`, and leaves saying so. Shadow
+//! RFC 9110 §12.5.5, RFC 9111 §4.1, Fetch §3.2. An upstream that answers with the request's own
+//! `Origin` and without `Vary: Origin` is told of once a site, and remembered route by route:
+//! `corsair_config::key_by_origin` decides by it for whom such an upstream's other answers are. Shadow
 //! policies are counted and never applied.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use corsair_config::{Plan, SitePlan, reflected_origin, varies_by_origin};
+use corsair_cache::VaryOrigin;
+use corsair_config::{Plan, Reflections, SitePlan, reflected_origin, varies_by_origin};
 use corsair_http1::{FieldSection, KnownField, Request};
 use corsair_rules::{CorsOutcome, RequestOrigin, ShadowVerdict};
 
@@ -44,14 +45,55 @@ impl fmt::Display for Notice {
 /// Where notices go. Called on a worker: must not block.
 pub type NoticeSink = Box<dyn Fn(Notice) + Send + Sync>;
 
-/// What was seen of one site's upstream; kept over reloads.
-#[derive(Default)]
+/// What was seen of one site's upstream.
+#[derive(Clone, Default)]
 struct SiteWatch {
+    told: Arc<ToldOfSite>,
+    /// By the routes' places.
+    routes: Vec<Arc<RouteWatch>>,
+}
+
+/// What is told of a site; kept over reloads.
+#[derive(Default)]
+struct ToldOfSite {
     reflections: AtomicU64,
+    noticed: AtomicBool,
+}
+
+/// What was seen on one route; kept over reloads that leave the number of the site's routes.
+#[derive(Default)]
+struct RouteWatch {
     /// The first origin that was reflected: a second one proves that it is not a constant.
     first: OnceLock<Box<[u8]>>,
-    proven: AtomicBool,
-    told: AtomicBool,
+    several: AtomicBool,
+}
+
+impl SiteWatch {
+    /// For the routes of `site`, going on from what was seen of it.
+    fn resume(mut self, site: &SitePlan) -> Self {
+        let count = site.route_plans.len();
+        if self.routes.len() != count {
+            self.routes = (0..count).map(|_| Arc::default()).collect();
+        }
+        self
+    }
+}
+
+impl RouteWatch {
+    /// Enters an origin that was reflected.
+    fn enter(&self, origin: &[u8]) {
+        if **self.first.get_or_init(|| origin.into()) != *origin {
+            self.several.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn seen(&self) -> Reflections {
+        match (self.first.get(), self.several.load(Ordering::Relaxed)) {
+            (None, _) => Reflections::Unseen,
+            (Some(_), false) => Reflections::OfOne,
+            (Some(_), true) => Reflections::OfSeveral,
+        }
+    }
 }
 
 /// How often the shadow policies of a route would have decided otherwise, as one worker counts it.
@@ -64,7 +106,7 @@ struct Flips {
 /// What is seen of the sites of a plan.
 pub(crate) struct CorsWatch {
     /// By site.
-    sites: Vec<Arc<SiteWatch>>,
+    sites: Vec<SiteWatch>,
     /// By worker, then by route number; empty without shadow policies.
     flips: Vec<Vec<Flips>>,
 }
@@ -98,9 +140,9 @@ impl CorsWatch {
             let kept = before.and_then(|(plan, watch)| {
                 let same = |other: &SitePlan| other.hosts == site.hosts;
                 let place = plan.site_plans.iter().position(same)?;
-                Some(Arc::clone(&watch.sites[place]))
+                Some(watch.sites[place].clone())
             });
-            kept.unwrap_or_default()
+            kept.unwrap_or_default().resume(site)
         });
         let routes = || plan.site_plans.iter().flat_map(|site| &site.route_plans);
         let counted = if routes().any(|route| route.cors.has_shadow()) {
@@ -118,41 +160,34 @@ impl CorsWatch {
         }
     }
 
-    /// Makes a response that is to be stored depend on `Origin` when it does and does not say so. For
-    /// routes whose upstream writes the CORS lines. `tell` passes a notice on and says whether
-    /// somebody took it.
-    pub(crate) fn key_reflection(
+    /// Notes what a response says to the request's origin and does not say in `Vary`, on a route whose
+    /// upstream writes the CORS lines; says what was seen on that route so far. `tell` passes a notice
+    /// on and says whether somebody took it.
+    pub(crate) fn observe(
         &self,
         plan: &Plan,
-        site: usize,
+        (site, route): (usize, usize),
         request: Request<'_>,
-        fields: &mut FieldSection,
+        fields: &FieldSection,
         tell: impl FnOnce(Notice) -> Told,
-    ) {
-        if varies_by_origin(fields) {
-            return;
-        }
-        let watch = &self.sites[site];
-        if let Some(origin) = reflected_origin(request, fields) {
-            watch.reflections.fetch_add(1, Ordering::Relaxed);
-            let first = watch.first.get_or_init(|| origin.into());
-            if **first != *origin {
-                watch.proven.store(true, Ordering::Relaxed);
-            }
-            if !watch.told.swap(true, Ordering::Relaxed) {
-                let notice = Notice::ReflectsWithoutVary {
-                    site: name_of(&plan.site_plans[site]),
-                };
-                if tell(notice) == Told::Nobody {
-                    watch.told.store(false, Ordering::Relaxed);
+    ) -> Reflections {
+        let (site_plan, watch) = (&plan.site_plans[site], &self.sites[site]);
+        let seen = &watch.routes[route];
+        let is_upstreams = site_plan.route_plans[route].vary_origin() == VaryOrigin::Keep;
+        if is_upstreams
+            && !varies_by_origin(fields)
+            && let Some(origin) = reflected_origin(request, fields)
+        {
+            seen.enter(origin);
+            watch.told.reflections.fetch_add(1, Ordering::Relaxed);
+            if !watch.told.noticed.swap(true, Ordering::Relaxed) {
+                let site = name_of(site_plan);
+                if tell(Notice::ReflectsWithoutVary { site }) == Told::Nobody {
+                    watch.told.noticed.store(false, Ordering::Relaxed);
                 }
             }
-        } else if !watch.proven.load(Ordering::Relaxed) {
-            return;
         }
-        // Once it is proven that the upstream reflects, its answers to other requests depend on the
-        // origin too, the ones without CORS lines among them.
-        fields.push(b"Vary", b"Origin");
+        seen.seen()
     }
 
     /// What was seen of every site whose upstream reflects.
@@ -161,7 +196,7 @@ impl CorsWatch {
         sites
             .map(|(site, watch)| ReflectionSnapshot {
                 site: name_of(site),
-                responses: watch.reflections.load(Ordering::Relaxed),
+                responses: watch.told.reflections.load(Ordering::Relaxed),
             })
             .filter(|seen| seen.responses > 0)
             .collect()

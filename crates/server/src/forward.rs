@@ -271,6 +271,11 @@ impl Forward {
         self.site
     }
 
+    /// The place of its route in the site.
+    pub(crate) fn route_place(&self) -> usize {
+        self.route
+    }
+
     /// The route that it belongs to.
     pub(crate) fn route(&self) -> &RoutePlan {
         &self.live.plan.site_plans[self.site].route_plans[self.route]

@@ -11,7 +11,7 @@ use corsair_cache::{
     NoStore, RequestDirectives, Retry as FillRetry, Reuse, SetCookie, Stored, Ticket, VaryOrigin,
     Window, decide_reuse, decide_storable, refresh,
 };
-use corsair_config::leaves_origins_open;
+use corsair_config::{Reflections, key_by_origin, key_confirmation};
 use corsair_http1::{BodyLength, FieldSection, Persistence, Request};
 
 use crate::body::{BodyError, BodyReader, Pace, PaceRule};
@@ -66,6 +66,15 @@ pub(crate) async fn run(worker: Rc<Worker>, forward: Rc<Forward>, lead: Lead) {
     leader.run(lead).await;
 }
 
+/// What a fetch brought, its body yet to come.
+struct Fetched {
+    response: Response,
+    fields: FieldSection,
+    /// For which origins it is.
+    vary_origin: VaryOrigin,
+    times: FetchTimes,
+}
+
 struct Leader<'a> {
     worker: &'a Rc<Worker>,
     forward: &'a Rc<Forward>,
@@ -87,29 +96,34 @@ impl Leader<'_> {
             live: &self.forward.live,
             index: self.forward.route().upstream,
         };
-        let (response, fields, times) = match self.fetch(&upstream, self.validatable()).await {
+        let fetched = match self.fetch(&upstream, self.validatable()).await {
             Ok(fetched) => fetched,
             Err(error) => return self.fail(lead, &error),
         };
-        if response.status() != 304 {
+        if fetched.response.status() != 304 {
             return self
-                .publish(&upstream, lead, ticket, request, response, fields, times)
+                .publish(&upstream, lead, ticket, request, fetched)
                 .await;
         }
         let stale = self.fill.stale.as_deref().expect("checked just above");
         let policy = &self.forward.route().cache;
-        let vary_origin = self.forward.route().vary_origin();
-        match refresh(stale, &fields, policy, vary_origin, request, times) {
+        let Fetched {
+            fields,
+            vary_origin,
+            times,
+            ..
+        } = &fetched;
+        match refresh(stale, fields, policy, *vary_origin, request, *times) {
             Ok(refreshed) => {
                 let stored = store.insert_fetched(ticket, refreshed, request);
-                self.keep_connection(response);
+                self.keep_connection(fetched.response);
                 self.forward.set_verdict(Verdict::Validated);
                 lead.finish(Some(stored));
             }
             // The 304 speaks of another representation than the one that is stored: ask for all of it.
             Err(_refused) => match self.fetch(&upstream, None).await {
-                Ok((response, fields, times)) => {
-                    self.publish(&upstream, lead, ticket, request, response, fields, times)
+                Ok(fetched) => {
+                    self.publish(&upstream, lead, ticket, request, fetched)
                         .await;
                 }
                 Err(error) => self.fail(lead, &error),
@@ -144,7 +158,7 @@ impl Leader<'_> {
         &self,
         upstream: &Upstream<'_>,
         stale: Option<&Stored>,
-    ) -> Result<(Response, FieldSection, FetchTimes), UpstreamError> {
+    ) -> Result<Fetched, UpstreamError> {
         let head = self.forward.upstream_head(Purpose::Fill, stale);
         let request_time = self.worker.clock.read().unix;
         let response = upstream.exchange(b"GET", head, Retry::Once).await?;
@@ -153,34 +167,44 @@ impl Leader<'_> {
         }
         let response_time = self.worker.clock.read().unix;
         let mut fields = response.all_fields();
-        self.key_reflection(&mut fields);
-        let (route, request) = (self.forward.route(), self.forward.request());
-        // A 304 says nothing new of whom the stored response is for.
-        if response.status() != 304 && leaves_origins_open(route, request, &fields) {
-            fields.push(b"Vary", b"Origin");
-        }
-        Ok((
+        let vary_origin = match stale.filter(|_| response.status() == 304) {
+            Some(stale) => self.key_confirmation(stale, &mut fields),
+            None => self.key_by_origin(&mut fields),
+        };
+        Ok(Fetched {
             response,
             fields,
-            FetchTimes {
+            vary_origin,
+            times: FetchTimes {
                 request_time,
                 response_time,
             },
-        ))
+        })
     }
 
     /// Where the upstream writes the CORS lines, one origin must not be given those of another.
-    fn key_reflection(&self, fields: &mut FieldSection) {
-        match self.forward.route().vary_origin() {
-            VaryOrigin::Ignore => {}
-            VaryOrigin::Keep => self.forward.live.cors_watch.key_reflection(
-                &self.forward.live.plan,
-                self.forward.site(),
-                self.forward.request(),
-                fields,
-                |notice| self.worker.shared.tell(notice),
-            ),
-        }
+    fn key_by_origin(&self, fields: &mut FieldSection) -> VaryOrigin {
+        let seen = self.observe(fields);
+        key_by_origin(self.forward.route(), self.forward.request(), seen, fields)
+    }
+
+    fn key_confirmation(&self, stale: &Stored, fields: &mut FieldSection) -> VaryOrigin {
+        self.observe(fields);
+        let (route, request) = (self.forward.route(), self.forward.request());
+        let stored = (stale.vary_origin(), stale.fields());
+        key_confirmation(route, request, stored, fields)
+    }
+
+    /// What the upstream was seen to do on this route, this response included.
+    fn observe(&self, fields: &FieldSection) -> Reflections {
+        let live = &self.forward.live;
+        live.cors_watch.observe(
+            &live.plan,
+            (self.forward.site(), self.forward.route_place()),
+            self.forward.request(),
+            fields,
+            |notice| self.worker.shared.tell(notice),
+        )
     }
 
     fn fail(&self, lead: Lead, error: &UpstreamError) {
@@ -188,17 +212,20 @@ impl Leader<'_> {
         lead.fail(FillFailure::from(error));
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what one response consists of")]
     async fn publish(
         &self,
         upstream: &Upstream<'_>,
         mut lead: Lead,
         ticket: Ticket,
         request: Request<'_>,
-        response: Response,
-        fields: FieldSection,
-        times: FetchTimes,
+        fetched: Fetched,
     ) {
+        let Fetched {
+            response,
+            fields,
+            vary_origin,
+            times,
+        } = fetched;
         let policy = &self.forward.route().cache;
         let store = &self.worker.shared.store;
         let status = response.status();
@@ -212,7 +239,7 @@ impl Leader<'_> {
             status,
             fields,
             freshness,
-            vary_origin: self.forward.route().vary_origin(),
+            vary_origin,
             // What is only passed on is passed on whole.
             set_cookie: if storable.is_ok() {
                 policy.set_cookie

@@ -14,6 +14,7 @@ mod refresh;
 mod reuse;
 mod storable;
 mod store;
+mod store_origins;
 mod stored;
 mod validate;
 mod vary;
