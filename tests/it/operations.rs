@@ -335,3 +335,45 @@ fn readiness_ends_before_the_node_does() {
     client.answer("GET").is(200).body("late");
     assert_eq!(node.wait_exit().code(), Some(0));
 }
+
+/// `needs_restart` of a reload by the admin API.
+fn waits_for_restart(node: &Node, text: &str) -> serde_json::Value {
+    node.rewrite(text);
+    let answer = node.admin("POST", "/v1/reload").send().is(200).text();
+    let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+    answer["needs_restart"].clone()
+}
+
+#[test]
+fn what_waits_for_a_restart_is_compared_with_what_runs() {
+    let upstream = Upstream::start();
+    let one = NodeConfig::before(&upstream).node("workers = 1\n");
+    let two = NodeConfig::before(&upstream).node("workers = 2\n");
+    let node = one.start();
+    for _ in 0..2 {
+        // The second time nothing has changed in the file, and the node still has one worker.
+        assert_eq!(
+            waits_for_restart(&node, &two.text()),
+            serde_json::json!(["node.workers"])
+        );
+    }
+    assert_eq!(waits_for_restart(&node, &one.text()), serde_json::json!([]));
+}
+
+#[test]
+fn the_upstreams_answers_to_bodies_count_too() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    upstream
+        .expect("POST /a")
+        .times(3)
+        .reply(200)
+        .body("got it");
+    let counted = || metric(&node, "corsair_upstream_responses_total{upstream=\"u\"}");
+    let mut client = node.client();
+    client.ask("POST", "/a").send().is(200);
+    client.ask("POST", "/a").body("a body").send().is(200);
+    let chunks: &[&[u8]] = &[b"some", b"chunks"];
+    client.ask("POST", "/a").chunks(chunks).send().is(200);
+    assert!((counted() - 3.0).abs() < 0.5, "{}", counted());
+}

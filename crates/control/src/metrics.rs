@@ -353,7 +353,7 @@ fn upstreams(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
                 )
             })
     });
-    let help = "Time from request sent to response head, by quantile";
+    let help = "Time to the response head, connecting and sending included, by quantile";
     page.gauge("upstream_latency_seconds", help, quantiles)?;
     let counts = all
         .iter()

@@ -27,6 +27,9 @@ use crate::reply::{Batch, BodyHold};
 use crate::respond;
 use crate::worker::Worker;
 
+#[cfg(test)]
+use crate::contain::fault::{self, Fault};
+
 /// A request for an `https` URI must be rejected where it did not come over a secured connection (RFC
 /// 9110 §7.4); the same target in origin-form would be another resource.
 const NOT_SECURED: &str = "an https URI on a connection that is not secured";
@@ -150,6 +153,8 @@ pub(crate) fn run(
     scratch: &mut Scratch,
     batch: &mut Batch,
 ) -> Next {
+    #[cfg(test)]
+    fault::strike(Fault::Exchange);
     let request = head.view(bytes);
     let Scratch {
         key,

@@ -148,7 +148,8 @@ fn build_uring(
 /// Runs `future` on this worker, detached.
 pub(crate) fn spawn<F>(future: F)
 where
-    F: Future<Output = ()> + 'static,
+    F: Future + 'static,
+    F::Output: 'static,
 {
     drop(monoio::spawn(future));
 }

@@ -8,6 +8,7 @@ mod body;
 mod buffer;
 mod clock;
 mod connection;
+mod contain;
 mod cors_watch;
 mod deadline;
 mod descriptors;

@@ -3,6 +3,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use corsair_cache::Outcome;
 use corsair_rules::CorsOutcome;
@@ -139,7 +140,8 @@ impl WorkerMetrics {
     }
 
     /// Records the time to an upstream's response head.
-    pub(crate) fn record_latency(&self, upstream: usize, microseconds: u64) {
+    pub(crate) fn record_latency(&self, upstream: usize, elapsed: Duration) {
+        let microseconds = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let mut latency = self
             .latency
             .lock()

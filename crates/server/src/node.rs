@@ -12,6 +12,7 @@ use corsair_cache::{FillTable, KeySecret, Store};
 use corsair_config::{Driver, Plan};
 use hdrhistogram::Histogram;
 
+use crate::contain::EndsTheProcess;
 use crate::cors_watch::{NoticeSink, ReflectionSnapshot, ShadowSnapshot};
 use crate::descriptors::room_for_connections;
 use crate::io::{DriverChoice, LiveDriver};
@@ -118,6 +119,8 @@ pub struct Node {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
     driver: LiveDriver,
+    /// The plan that the node was started with: what a reload cannot change is still as it says.
+    started_with: Arc<Plan>,
     started: Instant,
     /// Serialises reloads; the workers never take it.
     reloading: Mutex<()>,
@@ -152,6 +155,7 @@ impl Node {
         let shared = share(plan, resolved, mailboxes);
         let (threads, driver) = start_workers(&shared, driver, &cpus, listeners, ears)?;
         Ok(Arc::new(Self {
+            started_with: Arc::clone(&shared.live.load().plan),
             shared,
             addresses,
             driver,
@@ -188,7 +192,7 @@ impl Node {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let before = self.shared.live.load_full();
-        let needs_restart = needs_restart(&before.plan, &plan);
+        let needs_restart = needs_restart(&self.started_with, &plan);
         let generation = before.generation + 1;
         let workers = self.shared.metrics.len();
         let live = LivePlan::new(Arc::new(plan), generation, workers, Some(&before));
@@ -440,6 +444,7 @@ fn start_workers(
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || {
+                let _no_worker_ends_unseen = EndsTheProcess;
                 worker::run(start, |result| {
                     // The starter waits for every report; when it has given up there is no one to tell.
                     let _starter_gone = report.send((number, result));
@@ -463,7 +468,7 @@ fn start_workers(
         })
 }
 
-fn needs_restart(before: &Plan, after: &Plan) -> Vec<&'static str> {
+fn needs_restart(running: &Plan, wanted: &Plan) -> Vec<&'static str> {
     let addresses = |plan: &Plan| -> Vec<SocketAddr> {
         plan.listeners
             .iter()
@@ -471,11 +476,11 @@ fn needs_restart(before: &Plan, after: &Plan) -> Vec<&'static str> {
             .collect()
     };
     [
-        ("listener.address", addresses(before) != addresses(after)),
-        ("node.workers", before.node.workers != after.node.workers),
-        ("node.driver", before.node.driver != after.node.driver),
-        ("cache.memory", before.cache.memory != after.cache.memory),
-        ("admin.listen", before.admin.listen != after.admin.listen),
+        ("listener.address", addresses(running) != addresses(wanted)),
+        ("node.workers", running.node.workers != wanted.node.workers),
+        ("node.driver", running.node.driver != wanted.node.driver),
+        ("cache.memory", running.cache.memory != wanted.cache.memory),
+        ("admin.listen", running.admin.listen != wanted.admin.listen),
     ]
     .into_iter()
     .filter_map(|(key, changed)| changed.then_some(key))

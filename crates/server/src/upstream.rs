@@ -83,6 +83,8 @@ pub(crate) struct Connection {
     pub(crate) buffer: HomedBuffer,
     address: SocketAddr,
     reused: bool,
+    /// When this exchange began.
+    since: Instant,
 }
 
 struct Idle {
@@ -124,6 +126,7 @@ impl Pools {
                     buffer: HomedBuffer::of(&self.buffers),
                     address,
                     reused: true,
+                    since: Instant::now(),
                 });
             }
         }
@@ -235,7 +238,6 @@ impl Upstream<'_> {
         request: Vec<u8>,
         retry: Retry,
     ) -> Result<Response, UpstreamError> {
-        let started = Instant::now();
         let connection = self.connect(Reuse::Allowed).await?;
         let reused = connection.reused;
         let (result, request) = self.attempt(connection, method, request).await;
@@ -250,17 +252,11 @@ impl Upstream<'_> {
                 | UpstreamError::Malformed(_),
             ) => false,
         };
-        let result = if is_stale && reused && retry == Retry::Once {
+        if is_stale && reused && retry == Retry::Once {
             drop(result);
             self.worker.metrics.counters.upstream_retries.increment();
             let connection = self.connect(Reuse::Refused).await?;
-            self.attempt(connection, method, request).await.0
-        } else {
-            result
-        };
-        if result.is_ok() {
-            let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.worker.metrics.record_latency(self.index, microseconds);
+            return self.attempt(connection, method, request).await.0;
         }
         result
     }
@@ -315,6 +311,7 @@ impl Upstream<'_> {
             return Ok(connection);
         }
         counters.upstream_connects.increment();
+        let since = Instant::now();
         let limit = self.live.plan.upstreams[self.index].connect_timeout;
         let socket = Socket::connect(address, limit)
             .await
@@ -332,6 +329,7 @@ impl Upstream<'_> {
             buffer,
             address,
             reused: false,
+            since,
         })
     }
 
@@ -373,6 +371,8 @@ impl Upstream<'_> {
                         .map_err(|error| UpstreamError::Malformed(error.reason()))?;
                     let persistence = response_persistence(view);
                     connection.deadline.clear();
+                    let elapsed = connection.since.elapsed();
+                    self.worker.metrics.record_latency(self.index, elapsed);
                     return Ok(Response {
                         connection,
                         head,

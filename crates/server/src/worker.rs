@@ -4,14 +4,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::Future;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -21,6 +18,7 @@ use corsair_rules::AnswerMemo;
 use crate::buffer::Pool;
 use crate::clock::Clock;
 use crate::connection::{self, Active, Desk};
+use crate::contain::{REST_AFTER_PANIC, contain};
 use crate::cors_watch::{Notice, NoticeSink, Told};
 use crate::deadline::{Deadlines, TICK_MS};
 use crate::front::{FrontCache, HeadMemo};
@@ -29,6 +27,9 @@ use crate::mailbox::Mailbox;
 use crate::metrics::WorkerMetrics;
 use crate::plan::{LivePlan, PinnedPlan, TurnLimits};
 use crate::upstream::Pools;
+
+#[cfg(test)]
+use crate::contain::fault::{self, Fault};
 
 /// Accepts in flight per worker and listener: monoio accepts one connection per operation.
 const ACCEPT_TASKS: usize = 8;
@@ -241,47 +242,6 @@ impl Worker {
         self.deadlines
             .end_slowest_senders(now_ms, patience_ms, excess);
     }
-
-    /// Runs `task` detached on this worker; a panic ends that task, is counted, and nothing else.
-    pub(crate) fn spawn_contained(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
-        io::spawn(Contained {
-            task: Some(task),
-            worker: Rc::clone(self),
-        });
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A task whose panic is contained in production; a debug build ends at once, so that no test passes
-    /// over one.
-    struct Contained<F> {
-        #[pin]
-        task: Option<F>,
-        worker: Rc<Worker>,
-    }
-}
-
-impl<F: Future<Output = ()>> Future for Contained<F> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
-        let Some(task) = this.task.as_mut().as_pin_mut() else {
-            return Poll::Ready(());
-        };
-        match std::panic::catch_unwind(AssertUnwindSafe(|| task.poll(context))) {
-            Ok(poll) => poll,
-            Err(_panic) => {
-                if cfg!(debug_assertions) {
-                    std::process::abort();
-                }
-                // The panic hook has printed it. Dropping the task closes its sockets.
-                this.worker.metrics.counters.panics.increment();
-                this.task.set(None);
-                Poll::Ready(())
-            }
-        }
-    }
 }
 
 /// What a worker thread is started with.
@@ -352,12 +312,12 @@ fn assemble(start: WorkerStart, driver: LiveDriver) -> std::io::Result<(Rc<Worke
 async fn live(worker: &Rc<Worker>, mut bell: Bell) {
     for listener in worker.listeners.borrow().iter() {
         for _ in 0..ACCEPT_TASKS {
-            io::spawn(accept(Rc::clone(worker), listener.clone()));
+            let listener = listener.clone();
+            worker.spawn_kept(move |worker| accept(worker, listener.clone()));
         }
     }
-    io::spawn(turn_wheel(Rc::clone(worker)));
+    worker.spawn_kept(turn_wheel);
     let mut moved = Vec::new();
-    let mut stopped_accepting = false;
     loop {
         match bell.wait().await {
             Ok(()) => {}
@@ -365,25 +325,34 @@ async fn live(worker: &Rc<Worker>, mut bell: Bell) {
             // The node holds the other end: anything else passes, and the worker must not end on it.
             Err(_passing) => io::sleep(ACCEPT_PAUSE).await,
         }
-        worker.shared.mailboxes[worker.number].open(&mut moved);
-        for key in moved.drain(..) {
-            worker.fill_waits.wake(key);
-        }
-        if worker.is_draining() {
-            if !stopped_accepting {
-                stopped_accepting = true;
-                stop_accepting(worker);
-            }
-            worker.deadlines.end_idle();
-        }
-        if worker.shared.cutting.load(Ordering::Acquire) {
-            worker.deadlines.end_all();
+        // Again after a panic: the bell rings once for all that came since it was heeded.
+        let panics = &worker.metrics.counters.panics;
+        while contain(panics, || heed(worker, &mut moved)).is_none() {
+            io::sleep(REST_AFTER_PANIC).await;
         }
     }
 }
 
+/// Does what the mailbox and the node's state ask for.
+fn heed(worker: &Worker, moved: &mut Vec<KeyHash>) {
+    #[cfg(test)]
+    fault::strike(Fault::Mailbox);
+    worker.shared.mailboxes[worker.number].open(moved);
+    // One by one: what a panic leaves is still there the next time.
+    while let Some(key) = moved.pop() {
+        worker.fill_waits.wake(key);
+    }
+    if worker.is_draining() {
+        stop_accepting(worker);
+        worker.deadlines.end_idle();
+    }
+    if worker.shared.cutting.load(Ordering::Acquire) {
+        worker.deadlines.end_all();
+    }
+}
+
 fn stop_accepting(worker: &Worker) {
-    // Ends the pending accepts; the sockets close when the accept tasks have let go of them.
+    // None are left the second time. Ends the pending accepts; the sockets close when the accept tasks have let go of them.
     for listener in worker.listeners.borrow_mut().drain(..) {
         io::shutdown(listener.descriptor(), std::net::Shutdown::Both);
     }
@@ -393,6 +362,8 @@ async fn turn_wheel(worker: Rc<Worker>) {
     let mut turns = 0_u64;
     loop {
         io::sleep(Duration::from_millis(TICK_MS)).await;
+        #[cfg(test)]
+        fault::strike(Fault::Wheel);
         let now = worker.clock.read();
         worker.deadlines.turn(now.mono_ms);
         turns += 1;
@@ -433,6 +404,8 @@ fn is_exhaustion(error: &std::io::Error) -> bool {
 }
 
 fn admit(worker: &Rc<Worker>, socket: io::Socket, peer: SocketAddr) {
+    #[cfg(test)]
+    fault::strike(Fault::Accept);
     let allowed = worker.plan().plan.limits.connections;
     let limit = allowed.min(worker.shared.connections_room);
     let open = worker
