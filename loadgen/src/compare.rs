@@ -22,6 +22,9 @@ pub struct Comparison {
     pub only_before: Vec<String>,
     /// Names only the later one has.
     pub only_after: Vec<String>,
+    /// What was right before and is not after: measured no longer though it was asked for, or with
+    /// wrong answers or errors that were not there before. Names of lines, or words for them.
+    pub broken: Vec<String>,
     /// What to know before believing it.
     pub notes: Vec<String>,
 }
@@ -112,9 +115,16 @@ pub fn suites(
 ) -> Comparison {
     let sides = [before, after].map(|artefact| Side::new(artefact, peers));
     let [old, new] = &sides;
+    let lost = missing(&old.series, &new.series);
+    let is_asked = |name: &&String| {
+        let mut asked = after.scenarios.iter();
+        let scenario = name.split(" (").next().unwrap_or_default();
+        asked.any(|there| there.name == scenario)
+    };
     let mut comparison = Comparison {
         lines: Vec::new(),
-        only_before: missing(&old.series, &new.series),
+        broken: lost.iter().filter(is_asked).cloned().collect(),
+        only_before: lost,
         only_after: missing(&new.series, &old.series),
         notes: suite_notes(before, after),
     };
@@ -159,7 +169,8 @@ impl Side {
         let of_role = |role: Role| artefact.peers.iter().find(|peer| peer.role == role);
         let subject = of_role(Role::Subject).map(|peer| peer.id.as_str());
         let null = of_role(Role::Null).map(|peer| peer.id.as_str());
-        let counts = |run: &&Measurement| run.void.is_none();
+        let counts =
+            |run: &&Measurement| run.void.is_none() && artefact.stands(&run.scenario, &run.peer);
         let mut runs: BTreeMap<(&str, &str), BTreeMap<u32, f64>> = BTreeMap::new();
         for run in artefact.measurements.iter().filter(counts) {
             let key = (run.scenario.as_str(), run.peer.as_str());
@@ -319,10 +330,14 @@ pub fn runs(before: &[Run], after: &[Run], pairing: Pairing, bootstrap: &Bootstr
             });
         }
     }
+    let are_wrong = |runs: &[Run]| runs.iter().any(|run| run.mismatches + run.errors > 0);
+    let broken = (are_wrong(after) && !are_wrong(before))
+        .then(|| "answers that were right before".to_owned());
     Comparison {
         lines,
         only_before: Vec::new(),
         only_after: Vec::new(),
+        broken: broken.into_iter().collect(),
         notes: run_notes(before, after),
     }
 }
@@ -423,12 +438,18 @@ fn write_markdown(text: &mut String, comparison: &Comparison, threshold: f64) ->
             line.after
         )?;
     }
+    let is_told = |name: &&String| !comparison.broken.contains(name);
+    let gone: Vec<&String> = comparison.only_before.iter().filter(is_told).collect();
+    let added: Vec<&String> = comparison.only_after.iter().collect();
+    let broken: Vec<&String> = comparison.broken.iter().collect();
     for (word, names) in [
-        ("before", &comparison.only_before),
-        ("after", &comparison.only_after),
+        ("**No longer measured, or no longer right:**", broken),
+        ("Only before:", gone),
+        ("Only after:", added),
     ] {
         if !names.is_empty() {
-            writeln!(text, "\nOnly {word}: {}", cell(&names.join(", ")))?;
+            let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+            writeln!(text, "\n{word} {}", cell(&names.join(", ")))?;
         }
     }
     Ok(())

@@ -1,11 +1,14 @@
--- A table written out here may not have more than 65,536 entries (LuaJIT): they are read from a file.
-local exact = {}
+-- A table written out here may not have more than 65,536 entries (LuaJIT): they are read from files.
+local exact, suffixes = {}, {}
 for origin in io.lines("{{ dir }}/exact.txt") do
     exact[origin] = true
 end
+for suffix in io.lines("{{ dir }}/suffix.txt") do
+    suffixes[suffix] = true
+end
 local stars = {
 {% for rule in rule_list %}
-{% if rule.shape != "exact" %}
+{% if rule.shape == "star-anywhere" %}
     "^{{ rule.before | replace('-', '%-') | replace('.', '%.') }}[^/]*{{ rule.after | replace('-', '%-') | replace('.', '%.') }}$",
 {% endif %}
 {% endfor %}
@@ -18,6 +21,17 @@ local function allowed(origin)
     if exact[origin] then
         return true
     end
+{% if rules in ["suffix", "mixed"] %}
+    if string.sub(origin, 1, 8) == "https://" then
+        local dot = string.find(origin, ".", 9, true)
+        while dot do
+            if suffixes[string.sub(origin, dot)] then
+                return true
+            end
+            dot = string.find(origin, ".", dot + 1, true)
+        end
+    end
+{% endif %}
     for _, star in ipairs(stars) do
         if string.find(origin, star) then
             return true

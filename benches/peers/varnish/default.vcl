@@ -8,8 +8,16 @@ backend bucket {
 sub edge_headers {
 {% if rules != "none" %}
     set resp.http.Vary = "Origin";
-{% for part in rule_list | batch(500) %}
-    {{ "if" if loop.first else "else if" }} (req.http.Origin ~ "^(?:{% for rule in part %}{{ rule.regex }}{% if not loop.last %}|{% endif %}{% endfor %})$") {
+{% set suffixes = rule_list | selectattr("shape", "eq", "suffix") | list %}
+{% set others = rule_list | rejectattr("shape", "eq", "suffix") | list %}
+{# What all of a list begin with is outside of the alternation. #}
+{% for part in others | batch(500) %}
+    {{ "if" if loop.first else "else if" }} (req.http.Origin ~ "^https://(?:{% for rule in part %}{{ rule.regex[8:] }}{% if not loop.last %}|{% endif %}{% endfor %})$") {
+        set resp.http.Access-Control-Allow-Origin = req.http.Origin;
+    }
+{% endfor %}
+{% for part in suffixes | batch(1000) %}
+    {{ "if" if loop.first and not others else "else if" }} (req.http.Origin ~ "^https://[^/]*\.(?:{% for rule in part %}{{ rule.after[1:] | replace(".", "\\.") }}{% if not loop.last %}|{% endif %}{% endfor %})$") {
         set resp.http.Access-Control-Allow-Origin = req.http.Origin;
     }
 {% endfor %}

@@ -20,7 +20,8 @@ Each side is the result of `loadgen suite`, or of `loadgen run --json`, or a dir
 runs (*.json, in order of their names). Suites are compared by requests per CPU-second, relative to
 the null server of the same round. A ratio is after to before; the verdict is `faster` or `slower`
 only when the whole 95 % interval lies beyond the threshold, of three rounds or more.
-Exit code: 0 good, 1 a regression beyond --fail-on-regression, 2 usage.";
+Exit code: 0 good, 1 a regression beyond --fail-on-regression (also what can no longer be measured,
+and wrong answers where there were none), 2 usage.";
 
 #[derive(Args)]
 pub(super) struct Compare {
@@ -57,30 +58,46 @@ pub(super) fn compare(flags: &Compare) -> anyhow::Result<u8> {
         ..Bootstrap::default()
     };
     let comparison = if flags.before.is_dir() || is_run(&read(&flags.before)?) {
+        anyhow::ensure!(flags.peer.is_empty(), "--peer chooses from suites");
         compare_runs(flags, &bootstrap)?
     } else {
         let (before, after) = (read_artefact(&flags.before)?, read_artefact(&flags.after)?);
+        for asked in &flags.peer {
+            let mut there = before.peers.iter().chain(&after.peers);
+            let is_known = there.any(|peer| peer.id == *asked);
+            anyhow::ensure!(is_known, "no peer `{asked}` took part in either");
+        }
         compare::suites(&before, &after, &flags.peer, &bootstrap)
     };
     let text = compare::markdown(&comparison, flags.threshold / 100.0);
     io::stdout().write_all(text.as_bytes())?;
     anyhow::ensure!(
-        !comparison.lines.is_empty(),
+        !comparison.lines.is_empty() || !comparison.broken.is_empty(),
         "the two have nothing in common"
     );
     let Some(percent) = flags.fail_on_regression else {
         return Ok(EXIT_GOOD);
     };
     let worse: Vec<&str> = regressions(&comparison, percent / 100.0);
-    if worse.is_empty() {
-        return Ok(EXIT_GOOD);
+    if !worse.is_empty() {
+        let worse = worse.join(", ");
+        writeln!(
+            io::stderr(),
+            "loadgen: slower by more than {percent} %: {worse}"
+        )?;
     }
-    writeln!(
-        io::stderr(),
-        "loadgen: slower by more than {percent} %: {}",
-        worse.join(", ")
-    )?;
-    Ok(EXIT_MISMATCH)
+    if !comparison.broken.is_empty() {
+        let broken = comparison.broken.join(", ");
+        writeln!(
+            io::stderr(),
+            "loadgen: no longer measured, or no longer right: {broken}"
+        )?;
+    }
+    Ok(if worse.is_empty() && comparison.broken.is_empty() {
+        EXIT_GOOD
+    } else {
+        EXIT_MISMATCH
+    })
 }
 
 fn regressions(comparison: &Comparison, threshold: f64) -> Vec<&str> {

@@ -64,6 +64,10 @@ pub(super) struct SuiteFlags {
     /// Folder of the peers [default: `peers` beside the first file's folder]
     #[arg(long, value_name = "DIR")]
     peers_folder: Option<PathBuf>,
+    /// Where peers keep their files meanwhile [default: /dev/shm where there is room, else the
+    /// folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
     /// Seed of everything drawn
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -113,7 +117,7 @@ pub(super) fn run(flags: &SuiteFlags) -> anyhow::Result<u8> {
         // servers would be left behind.
         signal_hook::flag::register(signal, Arc::clone(&suite.settings.interrupt))?;
     }
-    let scratch = Scratch::new()?;
+    let scratch = Scratch::new(flags.scratch.as_deref())?;
     let verbosity = if flags.quiet {
         Verbosity::Quiet
     } else {
@@ -299,19 +303,45 @@ fn out_path(out: &Path) -> PathBuf {
     }
 }
 
+/// Files in memory: with a cache in files on a disk, what misses is charged for its journal.
+const MEMORY_FOLDER: &str = "/dev/shm";
+
+/// Room that files in memory must have at least; a container's 64 MiB hold no peer's cache.
+const MEMORY_BYTES_MIN: u64 = 4 << 30;
+
 /// A folder for the peers' files, removed at the end.
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> anyhow::Result<Self> {
+    fn new(asked: Option<&Path>) -> anyhow::Result<Self> {
+        let name = format!("loadgen-suite-{}", std::process::id());
+        if let Some(folder) = asked {
+            return Self::make(folder.canonicalize().unwrap_or(folder.into()).join(name));
+        }
+        if has_room_in_memory()
+            && let Ok(made) = Self::make(Path::new(MEMORY_FOLDER).join(&name))
+        {
+            return Ok(made);
+        }
+        Self::make(std::env::temp_dir().join(name))
+    }
+
+    fn make(path: PathBuf) -> anyhow::Result<Self> {
         use std::os::unix::fs::DirBuilderExt as _;
-        let path = std::env::temp_dir().join(format!("loadgen-suite-{}", std::process::id()));
         std::fs::DirBuilder::new()
             .mode(0o755)
             .create(&path)
             .with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }
+}
+
+/// Whether [`MEMORY_FOLDER`] takes a cache, and programs: Varnish runs what it compiled there.
+fn has_room_in_memory() -> bool {
+    rustix::fs::statvfs(MEMORY_FOLDER).is_ok_and(|found| {
+        found.f_bavail.saturating_mul(found.f_frsize) >= MEMORY_BYTES_MIN
+            && !found.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC)
+    })
 }
 
 impl Drop for Scratch {

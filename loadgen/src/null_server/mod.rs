@@ -8,8 +8,8 @@
 //! Every complete request in the buffer is answered by one send. Bodies up to
 //! [`COPIED_BODY_BYTES_MAX`] are copied behind the head, larger ones leave by `writev`.
 //!
-//! They never look at a field line: only GET without a body is understood, anything else closes
-//! the connection. Not a server for any other purpose than to be measured.
+//! They never look at a field line: only GET and OPTIONS without a body are understood (some
+//! proxies pass on preflights that they refuse), anything else closes the connection. Not a server for any other purpose than to be measured.
 
 mod epoll;
 mod ring;
@@ -180,7 +180,7 @@ pub fn body_sha256(body_bytes: u64) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What a null server answers to nothing but GET.
+/// What a null server has no answer to.
 #[derive(Debug, PartialEq, Eq)]
 struct NotUnderstood;
 
@@ -193,7 +193,9 @@ fn complete_requests(received: &[u8]) -> Result<(usize, usize), NotUnderstood> {
         let mut request = httparse::Request::new(&mut []);
         let parsed = request.parse_with_uninit_headers(&received[consumed..], &mut fields);
         match parsed {
-            Ok(httparse::Status::Complete(len)) if request.method == Some("GET") => {
+            Ok(httparse::Status::Complete(len))
+                if matches!(request.method, Some("GET" | "OPTIONS")) =>
+            {
                 count += 1;
                 consumed += len;
             }
@@ -218,6 +220,8 @@ mod tests {
         check(one, Ok((1, one.len())));
         check(&one.repeat(16), Ok((16, 16 * one.len())));
         check(&(one.repeat(2) + "GET /b HT"), Ok((2, 2 * one.len())));
+        let preflight = "OPTIONS /a HTTP/1.1\r\nHost: x\r\n\r\n";
+        check(preflight, Ok((1, preflight.len())));
         check("POST /a HTTP/1.1\r\nHost: x\r\n\r\n", Err(NotUnderstood));
         check("\0\0", Err(NotUnderstood));
     }

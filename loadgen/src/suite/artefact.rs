@@ -145,6 +145,9 @@ pub struct Machine {
     pub load_1m: f64,
     /// What the generator waits with.
     pub generator_driver: String,
+    /// Type of the file system that peers kept their files in; documents before 2026-11-23 have
+    /// none, and lay on a disk.
+    pub scratch: Option<String>,
 }
 
 /// What part a peer plays.
@@ -613,6 +616,15 @@ impl Artefact {
             .expect("numbers, texts and maps with text keys can always be written");
         text.push(b'\n');
         String::from_utf8(text).expect("JSON is written in UTF-8")
+    }
+
+    /// Whether what was timed of `peer` in `scenario` counts: its trial did not end otherwise than
+    /// well. Rounds before a wrong answer are in the document, and are nobody's numbers.
+    #[must_use]
+    pub fn stands(&self, scenario: &str, peer: &str) -> bool {
+        let mut trials = self.trials.iter();
+        let trial = trials.find(|trial| trial.scenario == scenario && trial.peer == peer);
+        trial.is_none_or(|trial| trial.outcome == TrialOutcome::Ran)
     }
 
     /// The text of a configuration file; empty when the document has none at that place.

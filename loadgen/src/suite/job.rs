@@ -136,7 +136,11 @@ pub fn requests(parameters: &Parameters, role: Role, scrutiny: Scrutiny, run: u6
     }
     let expect = expectation(parameters, scrutiny);
     if parameters.storm == Some(Storm::Preflight) {
-        return vec![preflight(parameters, expect)];
+        let grant = match parameters.position {
+            Position::None => Grant::Refused,
+            Position::First | Position::Last | Position::Any => Grant::Given,
+        };
+        return vec![preflight(parameters, grant)];
     }
     let hits = format!("/object/{{rand:{}}}", parameters.keys);
     // `run` keeps apart what several runs and contestants ask for once.
@@ -150,6 +154,64 @@ pub fn requests(parameters: &Parameters, role: Role, scrutiny: Scrutiny, run: u6
         kinds.push(kind("miss", 1.0 - ratio, &misses, parameters, expect));
     }
     kinds
+}
+
+/// Share of the verifying requests that name a Web origin which no rule allows.
+const REFUSED_SHARE: f64 = 0.8;
+
+/// What is asked before anything is timed: the scenario's own requests, and among them, where there
+/// are rules, ones that must be refused: answered like the others, without the grant. Who grants
+/// everything does less work, and is found here.
+#[must_use]
+pub fn verifying_requests(parameters: &Parameters, role: Role, run: u64) -> Vec<Kind> {
+    let mut kinds = requests(parameters, role, Scrutiny::Verify, run);
+    let hostile = refused_origins(parameters);
+    if role == Role::Null || hostile.is_empty() {
+        return kinds;
+    }
+    for kind in &mut kinds {
+        kind.weight *= 1.0 - REFUSED_SHARE;
+    }
+    let mut refused = if parameters.storm == Some(Storm::Preflight) {
+        preflight(parameters, Grant::Refused)
+    } else {
+        let expect = expectation(parameters, Scrutiny::Verify);
+        kind("refused", 1.0, "/object/0", parameters, expect)
+    };
+    refused.weight = REFUSED_SHARE;
+    refused.origins = Origins {
+        granted: Vec::new(),
+        hostile,
+        hostile_share: 1.0,
+        without_share: 0.0,
+    };
+    kinds.push(refused);
+    kinds
+}
+
+/// Web origins near those that are granted, and a far one. No rule allows any of them.
+fn refused_origins(parameters: &Parameters) -> Vec<String> {
+    let Some(last) = parameters.rule_count.checked_sub(1) else {
+        return Vec::new();
+    };
+    let mut refused = vec!["https://stranger.example.net".to_owned()];
+    for number in [0, last] {
+        let rule = rule(parameters.rules, number);
+        let origin = &rule.origin;
+        refused.push(format!("{origin}.evil.example"));
+        refused.push(origin.replacen("https:", "http:", 1));
+        // A dot that stands for any character.
+        refused.push(origin.replacen(".example.com", "xexample.com", 1));
+        if rule.shape == RuleShape::Suffix {
+            // The name itself is none below it, nor is one that merely ends like it.
+            let apex = rule.after.trim_start_matches('.');
+            refused.push(format!("https://{apex}"));
+            refused.push(format!("https://evil-{apex}"));
+        }
+    }
+    refused.sort();
+    refused.dedup();
+    refused
 }
 
 /// Each stored response asked for once, so that timed runs find them stored.
@@ -175,12 +237,20 @@ fn kind(name: &str, weight: f64, target: &str, p: &Parameters, expect: ExpectSpe
     }
 }
 
-fn preflight(parameters: &Parameters, mut expect: ExpectSpec) -> Kind {
+/// Whether a preflight names a Web origin that rules allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grant {
+    Given,
+    Refused,
+}
+
+fn preflight(parameters: &Parameters, grant: Grant) -> Kind {
+    let mut expect = expectation(parameters, Scrutiny::Verify);
     // Some answer 200 with an empty body, some 204: both are right (Fetch, "ok status").
     expect.status = Some(StatusText::Text("200,204".to_owned()));
     expect.body_bytes = None;
     expect.body_sha256 = None;
-    if parameters.position != Position::None {
+    if grant == Grant::Given {
         expect
             .present
             .push("Access-Control-Allow-Methods".to_owned());
@@ -299,5 +369,51 @@ mod tests {
         assert_eq!(rule(RuleShape::Mixed, 9).shape, RuleShape::Exact);
         assert_eq!(rule(RuleShape::Mixed, 10).shape, RuleShape::Suffix);
         assert_eq!(rule(RuleShape::Mixed, 11).shape, RuleShape::StarAnywhere);
+    }
+    #[test]
+    fn no_rule_allows_what_must_be_refused() {
+        let shapes = [
+            RuleShape::Exact,
+            RuleShape::Suffix,
+            RuleShape::StarAnywhere,
+            RuleShape::Mixed,
+        ];
+        for shape in shapes {
+            for rule_count in [1, 2, 3, 30] {
+                let parameters = Parameters {
+                    rules: shape,
+                    rule_count,
+                    position: Position::Last,
+                    operations: 0,
+                    hit_ratio: 1.0,
+                    keys: 1,
+                    body_bytes: 0,
+                    connections: 1,
+                    depth: 1,
+                    requests_per_connection: None,
+                    storm: None,
+                };
+                let all = rules(&parameters);
+                let refused = refused_origins(&parameters);
+                assert!(refused.len() >= 4, "{refused:?}");
+                for origin in &refused {
+                    let allows = |rule: &Rule| match rule.shape {
+                        RuleShape::Suffix | RuleShape::StarAnywhere => {
+                            let room = rule.before.len() + rule.after.len();
+                            let fits = origin.len() >= room;
+                            fits && origin.starts_with(&rule.before)
+                                && origin.ends_with(&rule.after)
+                        }
+                        RuleShape::None | RuleShape::Exact | RuleShape::Mixed => {
+                            *origin == rule.pattern
+                        }
+                    };
+                    assert!(!all.iter().any(allows), "{origin} is allowed, {shape:?}");
+                }
+                let asked = verifying_requests(&parameters, Role::Peer, 1);
+                let own = verifying_requests(&parameters, Role::Null, 1);
+                assert_eq!((asked.len(), own.len()), (2, 1), "{shape:?}");
+            }
+        }
     }
 }

@@ -11,9 +11,10 @@ use rustix::process::{Resource, getrlimit};
 
 use super::artefact::{Machine, Project};
 
-/// Reads the facts; `server_cpu` is the CPU whose governor counts.
+/// Reads the facts; `server_cpu` is the CPU whose governor counts, `scratch` the folder of the
+/// peers' files.
 #[must_use]
-pub fn facts(server_cpu: usize) -> Machine {
+pub fn facts(server_cpu: usize, scratch: &Path) -> Machine {
     let cpus = text("/proc/cpuinfo");
     let of_cpu = |key: &str| {
         let line = cpus
@@ -46,7 +47,20 @@ pub fn facts(server_cpu: usize) -> Machine {
             .and_then(|load| load.parse().ok())
             .unwrap_or(0.0),
         generator_driver: String::new(),
+        scratch: file_system(&text("/proc/self/mounts"), scratch),
     }
+}
+
+/// The type of the file system that holds `folder`, from the kernel's list of `mounts` (fstab(5)):
+/// of those around it the deepest, and of equally deep ones the last, which hides the others.
+fn file_system(mounts: &str, folder: &Path) -> Option<String> {
+    let mount = |line: &str| {
+        let mut fields = line.split(' ').skip(1);
+        let (place, kind) = (fields.next()?.to_owned(), fields.next()?.to_owned());
+        folder.starts_with(&place).then_some((place.len(), kind))
+    };
+    let around = mounts.lines().filter_map(mount);
+    around.max_by_key(|(depth, _)| *depth).map(|(_, kind)| kind)
 }
 
 /// The commit of the working tree around `folder`, if it is one.
@@ -119,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_machine_is_known() {
-        let machine = facts(0);
+        let machine = facts(0, Path::new("/"));
         assert!(
             machine.kernel.starts_with("Linux ") && machine.cpus > 0,
             "{machine:?}"
@@ -128,5 +142,20 @@ mod tests {
             machine.memory_bytes > 1 << 20 && machine.somaxconn.is_some(),
             "{machine:?}"
         );
+    }
+
+    #[test]
+    fn file_systems_are_told() {
+        let mounts = "/dev/vda / ext4 rw 0 0\ntmpfs /dev/shm tmpfs rw 0 0\n\
+                      /dev/vdb /mnt xfs rw 0 0\noverlay /mnt btrfs rw 0 0\n";
+        let check = |folder: &str, expected: &str| {
+            let found = file_system(mounts, Path::new(folder));
+            assert_eq!(found.as_deref(), Some(expected), "{folder}");
+        };
+        check("/scratch", "ext4");
+        check("/dev/shm/scratch", "tmpfs");
+        check("/dev/shmother", "ext4");
+        check("/mnt/a", "btrfs");
+        assert_eq!(file_system("", Path::new("/")), None);
     }
 }

@@ -201,10 +201,12 @@ impl Contestant {
             .with_context(|| format!("no peer `{runner}`: cannot read {}", path.display()))?;
         let description: Description =
             toml::from_str(&read).with_context(|| path.display().to_string())?;
-        let role = match (repeat, label) {
-            (true, _) => Role::Same,
-            (false, Some(_)) => Role::Peer,
-            (false, None) => description.role,
+        // Another build is a peer. The same once more is a control where it is the subject, and
+        // one more of its kind where it is not.
+        let role = match (label, description.role, repeat) {
+            (Some(_), _, _) => Role::Peer,
+            (None, Role::Subject, true) => Role::Same,
+            (None, role, _) => role,
         };
         let program = match program {
             Some(path) => Some(std::fs::canonicalize(path).with_context(|| format!("`{text}`"))?),

@@ -189,11 +189,12 @@ impl Rounds {
         !drifted.is_empty()
     }
 
-    /// Costs of `peer` by round, of rounds that count.
+    /// Costs of `peer` by round, of rounds that count; none of who answered wrongly in any of them.
     fn costs(&self, peer: &str) -> BTreeMap<u32, f64> {
+        let is_out = self.disqualified.contains_key(peer);
         self.measurements
             .iter()
-            .filter(|m| m.peer == peer && m.void.is_none())
+            .filter(|m| !is_out && m.peer == peer && m.void.is_none())
             .filter_map(|m| Some((m.round, m.server_cpu_us_per_request?)))
             .collect()
     }
@@ -229,7 +230,8 @@ impl Rounds {
                 errors: all.map(|m| m.errors).sum(),
             })
         };
-        serving.iter().filter_map(summary).collect()
+        let stands = |peer: &&Serving| !self.disqualified.contains_key(&peer.peer);
+        serving.iter().filter(stands).filter_map(summary).collect()
     }
 
     /// How far what must not change moved.

@@ -25,8 +25,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often it is tried.
 const READY_POLL: Duration = Duration::from_millis(20);
 
-/// Responses checked byte for byte before anything is timed.
-const VERIFIED: u64 = 24;
+/// Responses checked byte for byte before anything is timed; most of them, where there are rules,
+/// of Web origins that must be refused.
+const VERIFIED: u64 = 120;
 
 /// Responses asked for while the upstream stands still; each that does not come takes a timeout.
 const VERIFIED_WITHOUT_UPSTREAM: u64 = 2;
@@ -252,7 +253,7 @@ impl Serving {
             let filled = self.count(&kinds, parameters.keys, settings)?;
             judge(&filled).context("when asked first")?;
         }
-        let kinds = job::requests(parameters, self.role, Scrutiny::Verify, next_run());
+        let kinds = job::verifying_requests(parameters, self.role, next_run());
         let verified = self.count(&kinds, VERIFIED, settings)?;
         judge(&verified).context("when verified")?;
         trial.verified = verified.requests;

@@ -154,7 +154,7 @@ impl Suite {
         let began = Instant::now();
         // Nothing of ours may run where the servers do.
         affinity::pin_current_thread(self.settings.client_cpu)?;
-        let mut artefact = self.begin();
+        let mut artefact = self.begin(scratch);
         let costs = self.costs();
         for (index, planned) in self.scenarios.iter().enumerate() {
             let scenario = &planned.scenario;
@@ -198,14 +198,14 @@ impl Suite {
         Ok(artefact)
     }
 
-    fn begin(&self) -> Artefact {
+    fn begin(&self, scratch: &Path) -> Artefact {
         let settings = &self.settings;
         let driver = if crate::io::has_rings() {
             "io_uring"
         } else {
             "epoll"
         };
-        let mut machine = machine::facts(settings.server_cpu);
+        let mut machine = machine::facts(settings.server_cpu, scratch);
         driver.clone_into(&mut machine.generator_driver);
         let folder = self.files.first().map(PathBuf::from).unwrap_or_default();
         let folder = folder
@@ -428,6 +428,9 @@ fn judge_session(artefact: &mut Artefact) {
     if artefact.options.profile == "debug" {
         doubts.push("programs built without optimisation: use --release".to_owned());
     }
+    if artefact.summaries.is_empty() {
+        doubts.push("nothing was measured".to_owned());
+    }
     let is_unfit = !doubts.is_empty();
     let rounds = artefact.options.rounds;
     if (rounds as usize) < ROUNDS_MIN {
@@ -473,9 +476,21 @@ fn given_up(artefact: &Artefact, scenario: &str) -> Option<String> {
     })
 }
 
-/// What makes one scenario doubtful: its A/A control, or too few rounds.
+/// What makes one scenario doubtful: a base or a control that failed, its A/A control, or too few
+/// rounds. A peer that fails has no number, and puts nobody else's in doubt.
 fn scenario_doubts(artefact: &Artefact, scenario: &str) -> Vec<String> {
     let mut doubts = Vec::new();
+    let is_base = |peer: &str| {
+        let mut found = artefact.peers.iter();
+        found.any(|of| of.id == peer && of.role != Role::Peer)
+    };
+    for trial in artefact.trials.iter().filter(|t| t.scenario == scenario) {
+        if let TrialOutcome::Failed { reason } = &trial.outcome
+            && is_base(&trial.peer)
+        {
+            doubts.push(format!("{} failed: {reason}", trial.peer));
+        }
+    }
     let control = artefact.controls.iter().find(|c| c.scenario == scenario);
     if let Some(same) = control.and_then(|control| control.same.as_ref())
         && is_off(same)

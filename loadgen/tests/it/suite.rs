@@ -250,3 +250,61 @@ fn what_cannot_be_run_is_said() {
         "no peer `nobody`",
     );
 }
+
+/// The subject once more is the control; anybody else once more is one more of its kind.
+#[test]
+fn the_same_once_more_keeps_its_part() {
+    let check = |text: &str, expected: Role| {
+        let found = Contestant::find(text, &benches().join("peers")).unwrap();
+        assert_eq!(
+            (found.role, &*found.id),
+            (expected, text.split('@').next().unwrap())
+        );
+    };
+    check("corsair", Role::Subject);
+    check("corsair#2", Role::Same);
+    check("corsair:old@/bin/sh", Role::Peer);
+    check("corsair:old#2@/bin/sh", Role::Peer);
+    check("nginx#2", Role::Peer);
+    check("null-epoll#2", Role::Null);
+}
+
+/// A node that cannot be measured puts the session in doubt, whoever else could.
+#[test]
+fn a_subject_that_fails_is_in_doubt() {
+    let scratch = tempfile::tempdir().unwrap();
+    let peers = scratch.path().join("peers");
+    write_peer(&peers, "null", "null", "loadgen", "{{ body_bytes }}", "");
+    write_peer(&peers, "node", "subject", "loadgen", "3", "");
+    let scenarios = scratch.path().join("s.toml");
+    let text = "run = \"20ms\"\nwarmup = \"20ms\"\nrounds = 3\npeers = [\"null\", \"node\"]\n\
+                [[scenario]]\ngroup = \"body\"\nrules = \"none\"\noperations = 0\n\
+                connections = 2\nbody_bytes = 5\n";
+    fs::write(&scenarios, text).unwrap();
+    let check = |flags: &[&str], expected: &str| {
+        let out = scratch.path().join("out.json");
+        let output = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+            .arg("suite")
+            .arg(&scenarios)
+            .args(["--max-steal", "100", "--peers-folder"])
+            .arg(&peers)
+            .arg("--out")
+            .arg(&out)
+            .args(flags)
+            .output()
+            .unwrap();
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{talk}");
+        assert!(talk.contains(expected), "{talk}");
+        let artefact = Artefact::from_json(&fs::read_to_string(&out).unwrap()).unwrap();
+        assert!(!artefact.readable && artefact.machine.scratch.is_some());
+        assert!(
+            artefact
+                .summaries
+                .iter()
+                .all(|summary| summary.peer != "node")
+        );
+    };
+    check(&[], "in doubt: body/no-rules-body5-c2-ops0: node failed: ");
+    check(&["--peers", "node"], "in doubt: nothing was measured");
+}

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use loadgen::compare::{self, Pairing, Run};
 use loadgen::ratio::{Bootstrap, Verdict};
 use loadgen::report::suite::{self, tables};
-use loadgen::suite::artefact::{Artefact, Position};
+use loadgen::suite::artefact::{Artefact, Measurement, Position, TrialOutcome};
 
 const EXAMPLE: &str = include_str!("../data/suite-example.json");
 
@@ -139,7 +139,7 @@ fn an_artefact_without_anything_is_still_a_page() {
     artefact.open_points.clear();
     artefact.controls.clear();
     artefact.readable = false;
-    let page = suite::render(&[artefact.clone()]).unwrap();
+    let page = suite::render(std::slice::from_ref(&artefact)).unwrap();
     assert!(page.contains("NOT READABLE"), "{page}");
     assert!(tables::render(&artefact).contains("Not fit to be relied on"));
 }
@@ -372,13 +372,19 @@ fn suites_are_compared() {
 }
 
 fn run(rate: f64, p99: f64) -> Run {
-    let json = format!(
+    let mut run: Run = serde_json::from_str(&run_text(0)).unwrap();
+    (run.rate, run.latency_us.p99) = (rate, p99);
+    run
+}
+
+/// The document of a run with so many wrong answers.
+fn run_text(mismatches: u64) -> String {
+    format!(
         r#"{{"version":1,"url":"http://x/","mode":"closed","connections":1,"depth":1,
-        "target_rate":null,"valid":true,"requests":10,"mismatches":0,"errors":0,"rate":{rate},
-        "client_cpu_us_per_request":5.0,
-        "latency_us":{{"p50":10.0,"p90":20.0,"p99":{p99},"p999":50.0}}}}"#
-    );
-    serde_json::from_str(&json).unwrap()
+        "target_rate":null,"valid":true,"requests":9000,"mismatches":{mismatches},"errors":0,
+        "rate":1000.0,"client_cpu_us_per_request":5.0,
+        "latency_us":{{"p50":10.0,"p90":20.0,"p99":30.0,"p999":50.0}}}}"#
+    )
 }
 
 #[test]
@@ -442,4 +448,85 @@ fn a_regression_is_an_exit_code() {
     check(&["--fail-on-regression", "5"], 1);
     let ran = loadgen(&["compare", before, "nowhere.json"]);
     assert_eq!(ran.status.code(), Some(2));
+}
+
+/// The example in which `peer` answered wrongly in one scenario, after some rounds that were right.
+fn failing(scenario: &str, peer: &str) -> Artefact {
+    let mut artefact = example();
+    for trial in &mut artefact.trials {
+        if trial.scenario == scenario && trial.peer == peer {
+            let reason = "while it was timed: it lied".to_owned();
+            trial.outcome = TrialOutcome::Failed { reason };
+        }
+    }
+    artefact
+}
+
+#[test]
+fn who_answers_wrongly_gets_no_number() {
+    let scenario = "rules/exact-1000-last";
+    let artefact = failing(scenario, "nginx");
+    let measured = |run: &&Measurement| run.scenario == scenario && run.peer == "nginx";
+    assert!(artefact.measurements.iter().any(|run| measured(&run)));
+    let tables = tables::render(&artefact);
+    let row = tables
+        .lines()
+        .find(|line| line.starts_with("| nginx"))
+        .unwrap();
+    assert!(row.contains("| failed |"), "{row}");
+    let page = suite::render(std::slice::from_ref(&artefact)).unwrap();
+    let rows = |page: &str| count(page, "<tr><td>nginx<td>");
+    let whole = suite::render(&[example()]).unwrap();
+    assert!(rows(&page) < rows(&whole), "its rates are still told");
+    let nginx = ["nginx".to_owned()];
+    let compared = compare::suites(&example(), &artefact, &nginx, &Bootstrap::default());
+    assert_eq!(compared.broken, [format!("{scenario} (nginx)")]);
+    // Without its base nothing is relative to it.
+    let row = "| nginx";
+    let tables = tables::render(&failing(scenario, "corsair"));
+    let row = tables.lines().find(|line| line.starts_with(row)).unwrap();
+    assert!(row.contains("| void |"), "{row}");
+}
+
+#[test]
+fn what_is_no_longer_right_is_a_regression() {
+    let directory = tempfile::tempdir().unwrap();
+    let scenario = "rules/exact-1000-last";
+    let before = write(directory.path(), "a.json", EXAMPLE);
+    let failed = failing(scenario, "corsair").to_json();
+    let after = write(directory.path(), "b.json", &failed);
+    let mut fewer = example();
+    fewer.scenarios.retain(|there| there.name != scenario);
+    fewer.measurements.retain(|run| run.scenario != scenario);
+    let fewer = write(directory.path(), "c.json", &fewer.to_json());
+    let (good, bad) = (run_text(0), run_text(3000));
+    let (good, bad) = (
+        write(directory.path(), "good.json", &good),
+        write(directory.path(), "bad.json", &bad),
+    );
+    let check = |before: &Path, after: &Path, flags: &[&str], code: i32, expected: &str| {
+        let mut arguments = vec!["compare", before.to_str().unwrap(), after.to_str().unwrap()];
+        arguments.extend(flags);
+        let ran = loadgen(&arguments);
+        let talk = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(code), "{arguments:?}: {talk}");
+        assert!(talk.contains(expected), "{arguments:?}: {talk}");
+    };
+    let gate: &[&str] = &["--fail-on-regression", "5"];
+    check(&before, &after, &[], 0, "");
+    check(&before, &after, gate, 1, scenario);
+    check(&before, &before, gate, 0, "");
+    // What the later suite did not ask for is not broken.
+    check(&before, &fewer, gate, 0, "");
+    check(&good, &bad, gate, 1, "no longer right");
+    check(&bad, &good, gate, 0, "");
+    check(&bad, &bad, gate, 0, "");
+    check(
+        &before,
+        &before,
+        &["--peer", "nginx", "--peer", "nobody"],
+        2,
+        "no peer `nobody`",
+    );
+    check(&good, &good, &["--peer", "nginx"], 2, "--peer");
 }

@@ -149,7 +149,9 @@ fn write_open_loop(
 }
 
 fn write_knees(page: &mut String, view: &View<'_>, scenario: &Scenario) -> std::fmt::Result {
-    let of = |knee: &&crate::suite::artefact::Knee| knee.scenario == scenario.name;
+    let of = |knee: &&crate::suite::artefact::Knee| {
+        knee.scenario == scenario.name && view.artefact.stands(&scenario.name, &knee.peer)
+    };
     let knees: Vec<_> = view.artefact.knees.iter().filter(of).collect();
     let Some(first) = knees.first() else {
         return Ok(());
@@ -184,6 +186,7 @@ fn write_distributions(
         .open_points
         .iter()
         .filter(|point| point.scenario == scenario.name)
+        .filter(|point| view.artefact.stands(&scenario.name, &point.peer))
         .collect();
     let mut plots: BTreeMap<(bool, u64), Vec<&OpenPoint>> = BTreeMap::new();
     for point in points

@@ -225,6 +225,7 @@ fn write_machine(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
         mitigations,
         load_1m,
         generator_driver,
+        scratch,
     } = &artefact.machine;
     let known = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
     let kind = if *virtual_machine {
@@ -267,6 +268,7 @@ fn write_machine(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
             options.client_cpu.to_string(),
         ),
         ("generator waits with", generator_driver.clone()),
+        ("peers' files on", known(scratch.clone())),
     ];
     write!(page, "<h2>The machine</h2><div class=scroll><table>")?;
     for (name, value) in rows {

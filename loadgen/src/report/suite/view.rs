@@ -16,7 +16,8 @@ pub(crate) const THRESHOLD: f64 = 0.02;
 /// Numbers of rules that the headline is about.
 const HEADLINE_RULES: [u32; 3] = [1, 1_000, 100_000];
 
-/// See the module.
+/// See the module. Who answered wrongly has no numbers here, whatever the document says of the
+/// rounds before: nothing is relative to it either.
 pub(crate) struct View<'a> {
     pub(crate) artefact: &'a Artefact,
     summaries: BTreeMap<(&'a str, &'a str), &'a Summary>,
@@ -34,15 +35,19 @@ pub(crate) struct Family<'a> {
 
 impl<'a> View<'a> {
     pub(crate) fn new(artefact: &'a Artefact) -> Self {
-        let summaries = artefact.summaries.iter();
+        let stands = |summary: &&Summary| artefact.stands(&summary.scenario, &summary.peer);
+        let summaries = artefact.summaries.iter().filter(stands);
         let trials = artefact.trials.iter();
+        let mut peers = artefact.peers.iter();
+        let subject = peers.find(|peer| peer.role == Role::Subject);
         let advantage = |summary: &'a Summary| {
             let to_subject = summary.to_corsair.as_ref()?;
+            let has_base = subject.is_none_or(|base| artefact.stands(&summary.scenario, &base.id));
             let key = (summary.scenario.as_str(), summary.peer.as_str());
-            Some((key, as_ratio(to_subject).inverse()))
+            has_base.then(|| (key, as_ratio(to_subject).inverse()))
         };
         Self {
-            advantages: artefact.summaries.iter().filter_map(advantage).collect(),
+            advantages: summaries.clone().filter_map(advantage).collect(),
             artefact,
             summaries: summaries
                 .map(|summary| ((summary.scenario.as_str(), summary.peer.as_str()), summary))
