@@ -6,7 +6,7 @@
 //! text, so a hash collision can never grant anything; only longer keys are walked block by block.
 //! Nothing is hashed when no length fits.
 //!
-//! The table is an index of two 8-byte entries a key, and the records of each bucket packed behind
+//! The table is an index of two or three 8-byte entries a key, and the records of each bucket packed behind
 //! each other with their texts inside, in whole units of eight bytes. A miss mostly ends at the
 //! index, whose entries carry a filter of 32 bits; a hit then reads one place of the records. Slots
 //! that point to texts kept elsewhere were measured against it at 100,000 keys: one dependent cache
@@ -14,17 +14,16 @@
 //! one is drawn from all keys together. Lookups never allocate; their time depends on the host
 //! alone but for cache misses: at most one probe for each of its dots.
 
+use crate::host_bytes::{Places, place};
 use crate::host_hash::{HashKey, Seed};
 use crate::host_name::HOST_BYTES_MAX;
-use crate::host_tail::{
-    BLOCK_BYTES, BLOCK_WORDS, Block, ByteFlags, HostTail, WORD_BYTES, word_of_few,
-};
+use crate::host_tail::{BLOCK_BYTES, BLOCK_WORDS, Block, HostTail, WORD_BYTES, word_of_few};
 use core::mem::size_of;
 use core::num::NonZeroU64;
-use core::ops::Range;
 
-/// Two keep four of five keys first in their bucket; with one it is three of five.
-const BUCKETS_PER_KEY: usize = 2;
+/// The least, before the count is rounded up to a power of two: three keys of four and more are
+/// first in their bucket.
+const BUCKETS_PER_TWO_KEYS: usize = 3;
 /// Most records of a bucket; 100,000 keys have 7 at their most crowded place.
 const BUCKET_RECORDS_MAX: usize = 12;
 /// Seeds tried before a longer bucket is accepted; lookups stay right, only longer.
@@ -152,38 +151,34 @@ const UNIT_BYTES: usize = WORD_BYTES;
 /// A head has at least a block of units before it.
 const HEAD_AT: usize = BLOCK_WORDS;
 
-/// Lengths of keys as places of bytes: flagged is the byte with so many bytes behind it.
+/// Lengths of keys, each as the place of the byte that has so many bytes behind it.
 #[derive(Debug, Clone, Copy, Default)]
-struct Lengths([ByteFlags; LENGTHS_WORDS]);
-const LENGTHS_WORDS: usize = HOST_BYTES_MAX / WORD_BYTES + 1;
+struct Lengths([Places; LENGTHS_BLOCKS]);
+const LENGTHS_BLOCKS: usize = HOST_BYTES_MAX / BLOCK_BYTES + 1;
 
 impl Lengths {
     fn insert(&mut self, len: usize) {
-        self.0[len / WORD_BYTES] |= Self::flag(len);
+        self.0[len / BLOCK_BYTES] |= place(len % BLOCK_BYTES);
     }
 
     #[inline(always)]
     fn contains(&self, len: usize) -> bool {
-        let word = self.0.get(len / WORD_BYTES);
-        word.is_some_and(|flags| flags & Self::flag(len) != 0)
+        let block = self.0.get(len / BLOCK_BYTES);
+        block.is_some_and(|places| places & place(len % BLOCK_BYTES) != 0)
     }
 
-    #[inline(always)]
-    const fn flag(len: usize) -> ByteFlags {
-        (1 << 63) >> (8 * (len % WORD_BYTES))
-    }
-
-    /// Which words have a length.
-    fn words(&self) -> Range<usize> {
-        let first = self.0.iter().position(|&flags| flags != 0);
-        let last = self.0.iter().rposition(|&flags| flags != 0);
-        first.unwrap_or(0)..last.map_or(0, |word| word + 1)
+    /// How many blocks there are up to the last one with a length.
+    fn blocks(&self) -> usize {
+        let last = self.0.iter().rposition(|&places| places != 0);
+        last.map_or(0, |block| block + 1)
     }
 }
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostTable {
+    /// A power of two of them.
     buckets: Vec<Bucket>,
+    home_shift: u32,
     /// Each record is its text, brought to whole units and at least a block by zeros before it, and
     /// its head.
     records: Vec<Unit>,
@@ -191,8 +186,10 @@ pub(crate) struct HostTable {
     hash_key: HashKey,
     /// Of suffix keys.
     suffix_lengths: Lengths,
-    /// Which of their words have a length.
-    suffix_words: Range<usize>,
+    /// How many blocks of them have a length, those between included.
+    suffix_blocks: usize,
+    /// The longest host that can only end in suffixes of the first block.
+    one_block_host_len: usize,
     /// Of whole-host keys.
     whole_lengths: Lengths,
 }
@@ -209,8 +206,16 @@ impl HostTable {
             };
             lengths.insert(key.text.len());
         }
-        table.suffix_words = table.suffix_lengths.words();
-        table.buckets = vec![Bucket::default(); BUCKETS_PER_KEY * keys.len()];
+        table.suffix_blocks = table.suffix_lengths.blocks();
+        table.one_block_host_len = match table.suffix_blocks {
+            0 | 1 => HOST_BYTES_MAX,
+            _ => BLOCK_BYTES,
+        };
+        let buckets = (keys.len() * BUCKETS_PER_TWO_KEYS / 2).next_power_of_two();
+        // Two at least, so that the shift is one of a word.
+        let buckets = buckets.max(2);
+        table.home_shift = u64::BITS - buckets.ilog2();
+        table.buckets = vec![Bucket::default(); buckets];
         let order = table.choose_hash_key(keys);
         table.place(keys, &order, &mut settle);
         table
@@ -317,10 +322,10 @@ impl HostTable {
         self.records = records;
     }
 
-    #[inline]
+    /// The hash's high bits: monotone in it.
+    #[inline(always)]
     fn home(&self, hash: u64) -> usize {
-        // Multiply-shift instead of a mask: any size, and monotone in the hash.
-        ((u128::from(hash) * self.buckets.len() as u128) >> 64) as usize
+        (hash >> self.home_shift) as usize
     }
 
     /// What is kept for the whole host.
@@ -336,21 +341,18 @@ impl HostTable {
 
     /// Gives the suffix keys behind the host's dots to `accept` with their lengths, the longest
     /// first; returns the first that it takes.
-    #[inline(always)]
     pub(crate) fn find_suffix<T>(
         &self,
         host: &HostTail<'_>,
         mut accept: impl FnMut(usize, Payload) -> Option<T>,
     ) -> Option<T> {
-        let host_words = (host.len().wrapping_sub(1)) / WORD_BYTES + 1;
-        let mut word = self.suffix_words.end.min(host_words);
-        while word > self.suffix_words.start {
-            word -= 1;
-            let mut candidates = host.dots_in(word) & self.suffix_lengths.0[word];
-            while candidates != 0 {
-                let from_left = candidates.trailing_zeros() as usize / 8;
-                let len = WORD_BYTES * (word + 1) - 1 - from_left;
-                candidates &= candidates - 1;
+        let blocks = self.suffix_blocks.min(host.len().div_ceil(BLOCK_BYTES));
+        for block in (0..blocks).rev() {
+            let behind = block * BLOCK_BYTES;
+            let mut dots = SuffixDots(host.dots_before(behind) & self.suffix_lengths.0[block]);
+            while let Some(place) = dots.longest() {
+                let len = behind + place;
+                dots = dots.shorter();
                 // What stands before the host is no dot of it.
                 if len < host.len()
                     && let Some(head) = self.find_key(host, len, KeyKind::Suffix)
@@ -361,6 +363,22 @@ impl HostTable {
             }
         }
         None
+    }
+
+    /// The dots behind which this table may have a suffix key, when all of them are among the last
+    /// 32 bytes: nearly always.
+    #[inline(always)]
+    pub(crate) fn suffix_dots(&self, host: &HostTail<'_>) -> Option<SuffixDots> {
+        (host.len() <= self.one_block_host_len)
+            .then(|| SuffixDots(host.dots_before(0) & self.suffix_lengths.0[0]))
+    }
+
+    /// What is kept for the last `len` bytes, fewer than 32, as a suffix. Where a dot stands before
+    /// the host they may be more than it has; then [`HostTail::covers_labels`] says no.
+    #[inline(always)]
+    pub(crate) fn suffix_at(&self, host: &HostTail<'_>, len: usize) -> Option<Payload> {
+        let head = self.find_short(host, len, KeyKind::Suffix)?;
+        Some(head.payload())
     }
 
     /// What is kept for the last `len` bytes.
@@ -438,13 +456,13 @@ impl HostTable {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
+        self.records.is_empty()
     }
 
     /// Whether any key is a suffix.
     #[inline(always)]
     pub(crate) fn has_suffixes(&self) -> bool {
-        self.suffix_words.end != 0
+        self.suffix_blocks != 0
     }
 
     /// All keys, those of a bucket beside each other. Linear: for reports, never for requests.
@@ -476,6 +494,24 @@ impl HostTable {
     }
 }
 
+/// Dots of a host, and of what stands before it, with as many bytes behind them as some key has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SuffixDots(Places);
+
+impl SuffixDots {
+    /// How many bytes of the block stand behind the leftmost one.
+    #[inline(always)]
+    pub(crate) fn longest(self) -> Option<usize> {
+        (self.0 != 0).then(|| BLOCK_BYTES - 1 - self.0.trailing_zeros() as usize)
+    }
+
+    /// Without the leftmost one; there is one.
+    #[inline(always)]
+    pub(crate) fn shorter(self) -> Self {
+        Self(self.0 & (self.0 - 1))
+    }
+}
+
 /// A text has at least a block, so that lookups compare blocks.
 const fn record_units(text_len: usize) -> usize {
     let units = text_len.div_ceil(UNIT_BYTES);
@@ -496,7 +532,7 @@ const fn filter_bit(hash: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host_tail::LEAD_BYTES;
+    use crate::host_tail::{LEAD_BYTES, PaddedHost};
 
     fn table<'a>(keys: &[(KeyKind, &'a str)]) -> HostTable {
         let keys: Vec<Key<'a>> = keys
@@ -516,10 +552,11 @@ mod tests {
 
     fn met(table: &HostTable, before: &str, host: &str) -> Vec<(KeyKind, usize)> {
         let text = format!("{before}{host}");
+        let padded = PaddedHost::copy(host.bytes());
         let mut met = Vec::new();
         let tail = match before.len() {
             LEAD_BYTES.. => HostTail::of(text.as_bytes(), before.len()),
-            _ => HostTail::of_bare(host.as_bytes()),
+            _ => padded.tail(),
         };
         let Some(tail) = tail else {
             return met;
@@ -607,7 +644,8 @@ mod tests {
         assert!(crowds.iter().max() <= Some(&BUCKET_RECORDS_MAX));
         let beyond_text = table.heap_bytes() - table.text_bytes();
         // Buckets, a record's head, and what fills a block beside texts of at least 20 bytes.
-        let beyond_each = BUCKETS_PER_KEY * size_of::<Bucket>() + UNIT_BYTES + BLOCK_BYTES - 20;
+        let buckets_each = BUCKETS_PER_TWO_KEYS * size_of::<Bucket>();
+        let beyond_each = buckets_each + UNIT_BYTES + BLOCK_BYTES - 20;
         assert!(beyond_text <= beyond_each * texts.len(), "{beyond_text}");
     }
 
@@ -625,7 +663,8 @@ mod tests {
             let table = HostTable::build(&[key], |_| Payload::default());
             let hash = table.hash_key.hash(KeyKind::Whole, text);
             let holds = |kind, asked: &[u8]| {
-                let tail = HostTail::of_bare(asked).expect("a host");
+                let padded = PaddedHost::copy(asked.iter().copied());
+                let tail = padded.tail().expect("a host");
                 let block = tail.last_block(asked.len());
                 let is_text = |head| table.text_before(head, asked.len()) == Some(asked);
                 let found = table.find_record(hash, kind, asked.len(), block, is_text);

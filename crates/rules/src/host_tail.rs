@@ -1,11 +1,12 @@
 //! A host's bytes, right-aligned in words: what the walk from the right looks at.
 //!
 //! Every key of a table ends where the host ends. So the last 32 bytes are loaded once, and each key
-//! of up to 32 bytes is cut out of them with a mask. Dots, and bytes that no label holds, are found
-//! eight at a time. RFC 1035 §2.3.4 bounds the length. Never allocates; reads what stands before the
-//! host only to fill a word.
+//! of up to 32 bytes is cut out of them with a mask; dots, and bytes that no label holds, are found
+//! in all of them at once. RFC 1035 §2.3.4 bounds the length. Never allocates; reads what stands
+//! before the host only to fill a word.
 
-use crate::host_name::{HOST_BYTES_MAX, LABEL_BYTES_MAX, are_labels};
+use crate::host_bytes::{HALF_BYTES, Places, begins_with_label_bytes, last_dots};
+use crate::host_name::{HOST_BYTES_MAX, are_labels};
 
 pub(crate) const WORD_BYTES: usize = 8;
 /// Words of a block.
@@ -17,58 +18,44 @@ pub(crate) const LEAD_BYTES: usize = WORD_BYTES - 1;
 /// 32 bytes as words, the rightmost word first; the last byte of a word is its highest.
 pub(crate) type Block = [u64; BLOCK_WORDS];
 
-/// The high bit of each byte for which something holds; other bits are zero.
-pub(crate) type ByteFlags = u64;
-const HIGH_BITS: ByteFlags = 0x8080_8080_8080_8080;
-const ONES: u64 = 0x0101_0101_0101_0101;
-
-/// A host and its last 32 bytes.
+/// A host at the end of a text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HostTail<'a> {
     /// Ends with the host.
     text: &'a [u8],
-    host_len: usize,
-    /// What stands here before the host's first byte means nothing.
-    last: Block,
+    host: &'a [u8],
 }
 
 impl<'a> HostTail<'a> {
     /// The host is `text` from `start` on; `None` when it is empty or longer than any host, or
-    /// begins before [`LEAD_BYTES`]: for such texts there is [`HostTail::of_bare`].
+    /// begins before [`LEAD_BYTES`]: for such texts there is [`PaddedHost`].
     #[inline(always)]
     pub(crate) fn of(text: &'a [u8], start: usize) -> Option<Self> {
-        let host_len = text.len().wrapping_sub(start);
-        if start < LEAD_BYTES || host_len.wrapping_sub(1) >= HOST_BYTES_MAX {
+        let host = text.get(start..)?;
+        if start < LEAD_BYTES || host.len().wrapping_sub(1) >= HOST_BYTES_MAX {
             return None;
         }
-        // Each word with a byte of the host is one load; the others may hold anything.
-        Some(Self {
-            text,
-            host_len,
-            last: [0, 1, 2, 3].map(|word| word_near(text, WORD_BYTES * (word + 1))),
-        })
-    }
-
-    /// The whole text is the host; `None` when it is empty or longer than any host. Slower.
-    pub(crate) fn of_bare(text: &'a [u8]) -> Option<Self> {
-        ((1..=HOST_BYTES_MAX).contains(&text.len())).then(|| Self {
-            text,
-            host_len: text.len(),
-            last: block_at(text, 0),
-        })
+        Some(Self { text, host })
     }
 
     /// Of the whole host.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
-        self.host_len
+        self.host.len()
     }
 
     /// The host's last `len` bytes with zeros before them; of more than 32 the last 32.
     #[inline(always)]
     pub(crate) fn last_block(&self, len: usize) -> Block {
         let mask = mask_of(len);
-        [0, 1, 2, 3].map(|word| self.last[word] & mask[word])
+        // Each word with a byte of the host is one load; the others may hold anything. Written out:
+        // `map` over an array is a call here.
+        [
+            word_near(self.text, WORD_BYTES) & mask[0],
+            word_near(self.text, 2 * WORD_BYTES) & mask[1],
+            word_near(self.text, 3 * WORD_BYTES) & mask[2],
+            word_near(self.text, 4 * WORD_BYTES) & mask[3],
+        ]
     }
 
     /// The last `len` bytes.
@@ -77,89 +64,58 @@ impl<'a> HostTail<'a> {
         self.text.get(self.text.len().checked_sub(len)?..)
     }
 
-    /// The dots in the word that has `word` words of the host behind it, and those of what stands
-    /// before the host.
+    /// The dots of the block that has `behind` bytes behind it, those of what stands before the host
+    /// included.
     #[inline(always)]
-    pub(crate) fn dots_in(&self, word: usize) -> ByteFlags {
-        equal_bytes(word_at(self.text, WORD_BYTES * word), b'.')
+    pub(crate) fn dots_before(&self, behind: usize) -> Places {
+        last_dots(&self.text[..self.text.len() - behind])
     }
 
     /// Whether what stands before a dot and the last `suffix_len` bytes is one or more non-empty
     /// labels joined by dots: what a `*.` may cover.
     #[inline(always)]
     pub(crate) fn covers_labels(&self, suffix_len: usize) -> bool {
-        let covered_len = self.host_len.wrapping_sub(suffix_len + 1);
-        // One short label is what nearly every wildcard covers: eight bytes at once, without a
-        // branch on any of them, since a mispredicted exit costs more than the rest.
-        if covered_len.wrapping_sub(1) < WORD_BYTES
-            && let Some(start) = self.text.len().checked_sub(suffix_len + 1 + WORD_BYTES)
-            && let Some(bytes) = self.text[start..].first_chunk()
+        let covered_len = self.host.len().wrapping_sub(suffix_len + 1);
+        // Nearly always one label.
+        if let Some(first) = self.host.first_chunk()
+            && covered_len.wrapping_sub(1) < HALF_BYTES
+            && begins_with_label_bytes(first, covered_len)
         {
-            let others = 8 * (WORD_BYTES - covered_len) as u32;
-            let word = u64::from_le_bytes(*bytes) >> others;
-            if plain_label_bytes(word) == HIGH_BITS >> others {
-                return true;
-            }
+            return true;
         }
-        covers_any_labels(self.text, suffix_len, covered_len)
+        begins_with_labels(self.host, covered_len)
     }
 }
 
-/// The same with dots, `_`, and any length.
+/// A host with room before it, for texts that begin with theirs or soon before it.
+#[derive(Debug, Clone)]
+pub(crate) struct PaddedHost {
+    text: [u8; LEAD_BYTES + HOST_BYTES_MAX],
+    end: usize,
+}
+
+impl PaddedHost {
+    /// Copies; of more bytes than a host has only the first.
+    pub(crate) fn copy(host: impl IntoIterator<Item = u8>) -> Self {
+        let mut text = [0; LEAD_BYTES + HOST_BYTES_MAX];
+        let places = text[LEAD_BYTES..].iter_mut();
+        let copied = places.zip(host).map(|(to, from)| *to = from).count();
+        Self {
+            text,
+            end: LEAD_BYTES + copied,
+        }
+    }
+
+    /// `None` when the host is empty.
+    pub(crate) fn tail(&self) -> Option<HostTail<'_>> {
+        HostTail::of(&self.text[..self.end], LEAD_BYTES)
+    }
+}
+
+/// Whether the first `len` bytes are non-empty labels joined by dots.
 #[inline(never)]
-fn covers_any_labels(text: &[u8], suffix_len: usize, covered_len: usize) -> bool {
-    let Some(before_suffix) = text.len().checked_sub(suffix_len + 1) else {
-        return false;
-    };
-    let covered = &text[..before_suffix];
-    if covered_len.wrapping_sub(1) >= LABEL_BYTES_MAX || before_suffix < covered_len + LEAD_BYTES {
-        let start = before_suffix.checked_sub(covered_len);
-        return start.is_some_and(|start| are_labels(&covered[start..]));
-    }
-    let mut strange = 0;
-    // Whether a dot stands behind the word: so far the one before the suffix.
-    let mut dot_behind = 1 << 63;
-    let mut behind = 0;
-    loop {
-        let word = word_near(covered, WORD_BYTES + behind);
-        let dots = equal_bytes(word, b'.');
-        let label = plain_label_bytes(word) | equal_bytes(word, b'_');
-        let faults = HIGH_BITS & !(label | dots) | dots & (dots >> 8 | dot_behind);
-        let bytes_left = covered_len - behind;
-        if bytes_left <= WORD_BYTES {
-            // A dot at the beginning has an empty label before it.
-            let others = 8 * (WORD_BYTES - bytes_left) as u32;
-            strange |= faults >> others | dots & (0x80 << others);
-            return strange == 0;
-        }
-        strange |= faults;
-        dot_behind = dots << 56;
-        behind += WORD_BYTES;
-    }
-}
-
-/// Letters, digits and `-`.
-#[inline(always)]
-const fn plain_label_bytes(word: u64) -> ByteFlags {
-    // Without their high bits no sum leaves its byte.
-    let seven = word & !HIGH_BITS;
-    // Set from this byte on. Each range sets the flag where it begins and clears it behind its end.
-    let from = [
-        seven + ONES * (0x80 - b'-' as u64),
-        seven + ONES * (0x80 - b'-' as u64 - 1),
-        seven + ONES * (0x80 - b'0' as u64),
-        seven + ONES * (0x80 - b'9' as u64 - 1),
-        seven + ONES * (0x80 - b'a' as u64),
-        seven + ONES * (0x80 - b'z' as u64 - 1),
-    ];
-    (from[0] ^ from[1] ^ from[2] ^ from[3] ^ from[4] ^ from[5]) & !word & HIGH_BITS
-}
-
-#[inline(always)]
-const fn equal_bytes(word: u64, byte: u8) -> ByteFlags {
-    let differs = word ^ (ONES * byte as u64);
-    // The exact zero-byte test: no borrow runs from one byte into the next.
-    !(((differs & !HIGH_BITS) + !HIGH_BITS) | differs) & HIGH_BITS
+fn begins_with_labels(host: &[u8], len: usize) -> bool {
+    host.get(..len).is_some_and(are_labels)
 }
 
 /// The blocks of a key, the rightmost first, with zeros before the key.
@@ -186,7 +142,12 @@ pub(crate) fn mask_of(len: usize) -> Block {
     };
     let len = len.min(BLOCK_BYTES);
     let (words, _) = MASKS.0[len..len + BLOCK_BYTES].as_chunks();
-    [3, 2, 1, 0].map(|word| u64::from_le_bytes(words[word]))
+    [
+        u64::from_le_bytes(words[3]),
+        u64::from_le_bytes(words[2]),
+        u64::from_le_bytes(words[1]),
+        u64::from_le_bytes(words[0]),
+    ]
 }
 
 /// The word that begins `behind` bytes before the end, or at the beginning if that is nearer.
@@ -235,13 +196,17 @@ pub(crate) fn word_of_few(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host_bytes::place;
 
-    fn tail<'a>(text: &'a [u8], before: usize) -> HostTail<'a> {
-        let tail = match before {
-            LEAD_BYTES.. => HostTail::of(text, before),
-            _ => HostTail::of_bare(&text[before..]),
-        };
-        tail.expect("a host")
+    /// Behind so many bytes of `text`, with room made for it where that is too little.
+    fn with_tail<T>(text: &[u8], before: usize, look: impl Fn(HostTail<'_>) -> T) -> T {
+        match before {
+            LEAD_BYTES.. => look(HostTail::of(text, before).expect("a host")),
+            _ => {
+                let padded = PaddedHost::copy(text[before..].iter().copied());
+                look(padded.tail().expect("a host"))
+            }
+        }
     }
 
     /// Under suffixes that leave both in one block and that do not, behind other bytes or none.
@@ -262,12 +227,9 @@ mod tests {
                 &"a".repeat(99),
             ] {
                 let text = [before.as_bytes(), covered, b".", suffix.as_bytes()].concat();
-                let host = tail(&text, before.len());
-                assert_eq!(
-                    host.covers_labels(suffix.len()),
-                    expected,
-                    "{shown} under {suffix}"
-                );
+                let covers = |host: HostTail<'_>| host.covers_labels(suffix.len());
+                let got = with_tail(&text, before.len(), covers);
+                assert_eq!(got, expected, "{shown} under {suffix}");
             }
         }
     }
@@ -316,82 +278,48 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_in_every_place_is_classed() {
-        for byte in 0..=255u8 {
-            for place in 0..8 {
-                // Neighbours of the dot by one bit or one carry among them.
-                for around in [b'.', b'a', b'/', 0x2d, 0xae, 0, 0xff] {
-                    let mut bytes = [around; 8];
-                    bytes[place] = byte;
-                    let word = u64::from_le_bytes(bytes);
-                    let flag = |flags: ByteFlags| flags >> (8 * place) & 0xff;
-                    let is_label = matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-                    let shown = format!("{byte:#x} at {place} among {around:#x}");
-                    assert_eq!(
-                        flag(plain_label_bytes(word)),
-                        0x80 * u64::from(is_label),
-                        "{shown}"
-                    );
-                    let is_dot = byte == b'.';
-                    assert_eq!(
-                        flag(equal_bytes(word, b'.')),
-                        0x80 * u64::from(is_dot),
-                        "{shown}"
-                    );
-                    assert_eq!(
-                        (plain_label_bytes(word) | equal_bytes(word, b'.')) & !HIGH_BITS,
-                        0
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
     fn only_a_host_that_can_be_one_has_a_tail() {
         let text = [b'a'; HOST_BYTES_MAX + 9];
         for len in [0, HOST_BYTES_MAX + 1] {
             assert!(HostTail::of(&text[..8 + len], 8).is_none(), "{len}");
-            assert!(HostTail::of_bare(&text[..len]).is_none(), "{len}");
         }
         assert!(HostTail::of(b"a", 8).is_none() && HostTail::of(b"abcdefgh", 6).is_none());
+        assert!(PaddedHost::copy([]).tail().is_none());
         for before in 0..9 {
-            let host = tail(&text[..before + HOST_BYTES_MAX], before);
-            assert_eq!(host.len(), HOST_BYTES_MAX);
+            let len = with_tail(&text[..before + HOST_BYTES_MAX], before, |host| host.len());
+            assert_eq!(len, HOST_BYTES_MAX);
         }
     }
 
     #[test]
     fn a_key_is_cut_out_whatever_stands_before_it() {
-        let host = b"0123456789abcdefghijklmnopqrstuvwxyz.example.com";
+        let host = b"0123456789abcdefghijklmnopqrstuvwxyz.a.example.com";
         for len in 1..=host.len() {
             let own = &host[host.len() - len..];
             for before in 0..16 {
                 let text = [&b"/:/:/:/:/:/:/:/:"[..before], own].concat();
-                let tail = tail(&text, before);
-                for key_len in 1..=len {
-                    let key = &own[len - key_len..];
-                    let expected = blocks_of(key).next();
-                    assert_eq!(
-                        Some(tail.last_block(key_len)),
-                        expected,
-                        "{key_len} of {len}"
-                    );
-                    assert_eq!(tail.suffix(key_len), Some(key));
-                }
-                for word in 0..len.div_ceil(8) {
-                    let bytes = own.rchunks(8).nth(word).expect("so many words");
-                    let places = bytes.iter().rev().enumerate();
-                    let dots = places.filter(|(_, byte)| **byte == b'.');
-                    let expected = dots.fold(0, |set, (behind, _)| set | (1 << 63) >> (8 * behind));
-                    let in_host = u64::MAX << (8 * (8 - bytes.len()));
-                    assert_eq!(
-                        tail.dots_in(word) & in_host,
-                        expected,
-                        "{len} behind {before}"
-                    );
-                }
+                with_tail(&text, before, |tail| check_pieces(tail, own));
             }
+        }
+    }
+
+    fn check_pieces(tail: HostTail<'_>, host: &[u8]) {
+        let len = host.len();
+        for key_len in 1..=len {
+            let key = &host[len - key_len..];
+            let expected = blocks_of(key).next();
+            assert_eq!(
+                Some(tail.last_block(key_len)),
+                expected,
+                "{key_len} of {len}"
+            );
+            assert_eq!(tail.suffix(key_len), Some(key));
+        }
+        for behind in (0..len).step_by(BLOCK_BYTES) {
+            let block = host[..len - behind].iter().rev().take(BLOCK_BYTES);
+            let dots = block.enumerate().filter(|(_, byte)| **byte == b'.');
+            let expected = dots.fold(0, |places, (at, _)| places | place(at));
+            assert_eq!(tail.dots_before(behind), expected, "{behind} of {len}");
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod header_policy;
 mod header_request;
 mod header_template;
 mod header_trace;
+mod host_bytes;
 mod host_hash;
 pub mod host_name;
 mod host_table;

@@ -7,8 +7,9 @@
 //! what a wildcard covers is checked on a hit, and a miss needs no check at all. Fetch §3.2.
 //! Never allocates on lookup, never folds case, never echoes a rule.
 
+use crate::host_name::HOST_BYTES_MAX;
 use crate::host_table::{HostTable, Key, KeyKind, Payload};
-use crate::host_tail::HostTail;
+use crate::host_tail::{HostTail, PaddedHost};
 use crate::origin_pattern::{OriginPattern, OriginRule, PortRule, SchemeRule};
 use crate::star_anywhere::{Literals, StarAnywhere};
 use crate::web_origin::{default_port, parse_port, split_scheme};
@@ -26,6 +27,45 @@ const CUSTOM_FIRST: SchemeCode = 3;
 type PortCode = u32;
 const PORT_ABSENT: PortCode = 0x1_0000;
 const PORT_ANY: PortCode = 0x1_0001;
+
+/// A request's scheme and port in one register: the scheme's code below, and above it the port's,
+/// so turned that an absent one is zero. What the tag of a rule without port and `*://` is equal to.
+#[derive(Debug, Clone, Copy)]
+struct Asked(u64);
+
+impl Asked {
+    #[inline(always)]
+    const fn new(scheme: SchemeCode, port: AskedPort) -> Self {
+        Self(scheme as u64 | port.0)
+    }
+
+    #[inline(always)]
+    const fn scheme(self) -> SchemeCode {
+        self.0 as SchemeCode
+    }
+
+    #[inline(always)]
+    const fn port(self) -> PortCode {
+        (self.0 >> 32) as PortCode ^ PORT_ABSENT
+    }
+
+    #[inline(always)]
+    const fn has_port(self) -> bool {
+        self.0 >> 32 != 0
+    }
+}
+
+/// The upper half of [`Asked`].
+#[derive(Debug, Clone, Copy)]
+struct AskedPort(u64);
+
+impl AskedPort {
+    const ABSENT: Self = Self(0);
+
+    const fn of(port: PortCode) -> Self {
+        Self(((port ^ PORT_ABSENT) as u64) << 32)
+    }
+}
 
 // A slot's tag, when the host has one rule with one scheme: the rule sits in the slot itself.
 const TAG_SCHEME: u8 = 0b0001_1111;
@@ -190,16 +230,20 @@ impl OriginSet {
 
     #[inline(always)]
     fn find_in_table(&self, origin: &[u8]) -> Option<u32> {
-        let (scheme, host_start) = match origin.first_chunk::<8>() {
-            Some(b"https://") => (HTTPS, 8),
-            Some(first) if first.starts_with(b"http://") => (HTTP, 7),
+        // As one word: the compiler compares arrays byte by byte.
+        const HTTPS_WORD: u64 = u64::from_le_bytes(*b"https://");
+        const HTTP_WORD: u64 = u64::from_le_bytes(*b"http://\0");
+        let (scheme, host_start) = match origin.first_chunk().map(|word| u64::from_le_bytes(*word))
+        {
+            Some(HTTPS_WORD) => (HTTPS, 8),
+            Some(word) if word << 8 == HTTP_WORD << 8 => (HTTP, 7),
             // Also what is shorter than any origin of these two.
             Some(_) | None => return self.find_custom(origin),
         };
         let (host_end, port) = split_port_code(origin, host_start)?;
         // Bounds the length, too: so far it cost nothing.
         let host = HostTail::of(&origin[..host_end], host_start)?;
-        self.find_host(&host, scheme, port)
+        self.find_host(&host, Asked::new(scheme, port))
     }
 
     /// The same for the other schemes that patterns have.
@@ -215,29 +259,59 @@ impl OriginSet {
             .ok()?;
         let host_start = scheme.len() + 3;
         let (host_end, port) = split_port_code(origin, host_start)?;
-        let host = HostTail::of_bare(&origin[host_start..host_end])?;
-        self.find_host(&host, custom_code(place), port)
+        let host = &origin[host_start..host_end];
+        if host.len() > HOST_BYTES_MAX {
+            return None;
+        }
+        let host = PaddedHost::copy(host.iter().copied());
+        self.find_host(&host.tail()?, Asked::new(custom_code(place), port))
     }
 
     #[inline(always)]
-    fn find_host(&self, host: &HostTail<'_>, scheme: SchemeCode, port: PortCode) -> Option<u32> {
+    fn find_host(&self, host: &HostTail<'_>, asked: Asked) -> Option<u32> {
         if let Some(payload) = self.table.find_whole(host)
-            && let Some(pattern) = self.admit(payload, scheme, port)
+            && let Some(pattern) = self.admit(payload, asked)
         {
             // Equality has proved every byte of the host.
-            return self.is_port_written(scheme, port).then_some(pattern);
+            return self.is_port_written(asked).then_some(pattern);
         }
-        let (len, pattern) = self.table.find_suffix(host, |len, payload| {
-            Some((len, self.admit(payload, scheme, port)?))
+        if !self.table.has_suffixes() {
+            return None;
+        }
+        let Some(dots) = self.table.suffix_dots(host) else {
+            return self.find_any_suffix(*host, asked);
+        };
+        let len = dots.longest()?;
+        if let Some(payload) = self.table.suffix_at(host, len)
+            && let Some(pattern) = self.admit(payload, asked)
+        {
+            return self.is_good_cover(host, len, asked).then_some(pattern);
+        }
+        // Nearly always the longest was the only one.
+        dots.shorter().longest()?;
+        self.find_any_suffix(*host, asked)
+    }
+
+    /// The same for suffixes of all lengths.
+    #[inline(never)]
+    fn find_any_suffix(&self, host: HostTail<'_>, asked: Asked) -> Option<u32> {
+        let (len, pattern) = self.table.find_suffix(&host, |len, payload| {
+            Some((len, self.admit(payload, asked)?))
         })?;
-        // Only what the wildcard covers is still a stranger's.
-        (host.covers_labels(len) && self.is_port_written(scheme, port)).then_some(pattern)
+        self.is_good_cover(&host, len, asked).then_some(pattern)
+    }
+
+    /// Whether what stands before a suffix of this length is names, and the port one that browsers
+    /// write: only what the wildcard covers is still a stranger's.
+    #[inline(always)]
+    fn is_good_cover(&self, host: &HostTail<'_>, suffix_len: usize, asked: Asked) -> bool {
+        host.covers_labels(suffix_len) && self.is_port_written(asked)
     }
 
     /// Whether a browser writes this port.
     #[inline(always)]
-    fn is_port_written(&self, scheme: SchemeCode, port: PortCode) -> bool {
-        port == PORT_ABSENT || port != self.default_port_code(scheme)
+    fn is_port_written(&self, asked: Asked) -> bool {
+        !asked.has_port() || asked.port() != self.default_port_code(asked.scheme())
     }
 
     /// The port that a browser leaves out.
@@ -255,16 +329,17 @@ impl OriginSet {
 
     /// The pattern among a host's records that allows this scheme and port.
     #[inline(always)]
-    fn admit(&self, payload: Payload, scheme: SchemeCode, port: PortCode) -> Option<u32> {
-        if SchemeCode::from(payload.tag) == scheme && port == PORT_ABSENT {
+    fn admit(&self, payload: Payload, asked: Asked) -> Option<u32> {
+        if u64::from(payload.tag) == asked.0 {
             return Some(payload.reference);
         }
-        self.admit_other(payload, scheme, port)
+        self.admit_other(payload, asked)
     }
 
     /// Where more than one scheme and no port is allowed, or asked for.
     #[inline(never)]
-    fn admit_other(&self, payload: Payload, scheme: SchemeCode, port: PortCode) -> Option<u32> {
+    fn admit_other(&self, payload: Payload, asked: Asked) -> Option<u32> {
+        let (scheme, port) = (asked.scheme(), asked.port());
         let tag_scheme = payload.tag & TAG_SCHEME;
         if tag_scheme == TAG_GROUP {
             return self.admit_in_group(payload.reference, scheme, port);
@@ -503,10 +578,10 @@ fn push_records(
 /// Where the host ends, and the port behind it; `None` when what stands there is no port. There is a
 /// scheme before `host_start`.
 #[inline(always)]
-fn split_port_code(origin: &[u8], host_start: usize) -> Option<(usize, PortCode)> {
+fn split_port_code(origin: &[u8], host_start: usize) -> Option<(usize, AskedPort)> {
     // Most origins end in a letter: no port. An address or a strange label may end in a digit too.
     if !origin[origin.len() - 1].is_ascii_digit() {
-        return Some((origin.len(), PORT_ABSENT));
+        return Some((origin.len(), AskedPort::ABSENT));
     }
     let digits = origin
         .iter()
@@ -516,8 +591,8 @@ fn split_port_code(origin: &[u8], host_start: usize) -> Option<(usize, PortCode)
         .count();
     let digits_start = origin.len() - digits;
     if digits_start <= host_start || origin[digits_start - 1] != b':' {
-        return Some((origin.len(), PORT_ABSENT));
+        return Some((origin.len(), AskedPort::ABSENT));
     }
     let port = parse_port(&origin[digits_start..])?;
-    Some((digits_start - 1, PortCode::from(port)))
+    Some((digits_start - 1, AskedPort::of(PortCode::from(port))))
 }

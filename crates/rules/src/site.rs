@@ -6,7 +6,7 @@
 
 use crate::host_name::{HOST_BYTES_MAX, HostChange, HostFault, HostKind, operator_host};
 use crate::host_table::{HostTable, Key, KeyKind, Payload};
-use crate::host_tail::{HostTail, LEAD_BYTES};
+use crate::host_tail::PaddedHost;
 use core::fmt;
 use std::collections::BTreeMap;
 
@@ -189,13 +189,8 @@ impl SiteTable {
         if self.table.is_empty() || host.len() > HOST_BYTES_MAX {
             return self.default;
         }
-        // Room before the host, so that its words are loaded without shifting.
-        let mut text = [0u8; LEAD_BYTES + HOST_BYTES_MAX];
-        let text = &mut text[..LEAD_BYTES + host.len()];
-        for (to, from) in text[LEAD_BYTES..].iter_mut().zip(host) {
-            *to = from.to_ascii_lowercase();
-        }
-        let site = HostTail::of(text, LEAD_BYTES).and_then(|lower| {
+        let lower = PaddedHost::copy(host.iter().map(u8::to_ascii_lowercase));
+        let site = lower.tail().and_then(|lower| {
             self.table.find_whole(&lower).or_else(|| {
                 self.table.find_suffix(&lower, |len, payload| {
                     // A leading dot leaves nothing under the wildcard.

@@ -5,11 +5,11 @@
 //! removing all reported patterns at once never removes an origin from the set.
 
 use super::{
-    Breadth, OriginSet, PORT_ANY, PortCode, Record, SchemeCode, TAG_GROUP, TAG_PORT_ANY,
-    TAG_SCHEME, first_of, push_records, record_key,
+    Asked, AskedPort, Breadth, OriginSet, PORT_ANY, PortCode, Record, SchemeCode, TAG_GROUP,
+    TAG_PORT_ANY, TAG_SCHEME, first_of, push_records, record_key,
 };
 use crate::host_table::{Key, Payload};
-use crate::host_tail::HostTail;
+use crate::host_tail::PaddedHost;
 use crate::origin_pattern::OriginPattern;
 use std::collections::BTreeMap;
 
@@ -105,8 +105,8 @@ impl OriginSet {
             let same_host = self.covering_record(payload, record, SameKey::Yes);
             let covering = same_host.or_else(|| {
                 // Only suffixes shorter than the host: what stands behind its dots.
-                let host = HostTail::of_bare(key.text)?;
-                self.table.find_suffix(&host, |_, payload| {
+                let host = PaddedHost::copy(key.text.iter().copied());
+                self.table.find_suffix(&host.tail()?, |_, payload| {
                     self.covering_record(payload, record, SameKey::No)
                 })
             });
@@ -124,7 +124,7 @@ impl OriginSet {
             // A key with one pattern: on the record's own key that is the record's own pattern.
             let any_port = payload.tag & TAG_PORT_ANY != 0;
             let wide_enough = port != PORT_ANY || any_port;
-            let allows = || self.admit(payload, scheme, port);
+            let allows = || self.admit(payload, Asked::new(scheme, AskedPort::of(port)));
             return (same_key == SameKey::No && wide_enough)
                 .then(allows)
                 .flatten();
