@@ -11,6 +11,7 @@ pub mod load;
 pub mod machine;
 mod open_loop;
 pub mod peer;
+mod ports;
 mod record_lines;
 mod rounds;
 pub mod scenario;

@@ -1,10 +1,9 @@
 //! A scenario's stage: the upstream and every contestant, started, verified and warmed.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::ops::Range;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -14,6 +13,7 @@ use super::artefact::{Parameters, Role, Storm, Trial, TrialOutcome};
 use super::job::{self, Scrutiny};
 use super::load::{self, Pace, Run};
 use super::peer::{ConfigText, Contestant, Place, Reload, run_before};
+use super::ports::free_port;
 use super::server_process::{ServerProcess, signal_process};
 use super::suite_run::Settings;
 use crate::plan::Length;
@@ -56,14 +56,6 @@ pub struct Serving {
     reload: Option<Reload>,
     folder: PathBuf,
 }
-
-/// Ports of servers: below those the kernel gives away by itself (from 32,768 on), so that no other
-/// program is given one between our looking and the server's taking it, which lasts seconds where it
-/// reads 100,000 rules, and no attempt to connect meets itself there.
-const PORTS: Range<u16> = 20_000..32_000;
-
-/// How many ports were looked at.
-static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 
 /// Numbers runs, so that no two of them ask for the same new things.
 static RUNS: AtomicU64 = AtomicU64::new(1);
@@ -413,26 +405,6 @@ pub fn judge_answers(summary: &Summary) -> anyhow::Result<()> {
         bail!("{}; it answered {head:?}", sample.rule);
     }
     Ok(())
-}
-
-/// A port nobody listens on now, another one each time as long as there are any.
-///
-/// # Errors
-/// Why the last of them cannot be had.
-fn free_port() -> std::io::Result<u16> {
-    let count = PORTS.end - PORTS.start;
-    // Two suites at a time begin in different places.
-    let begin = u16::try_from(std::process::id() % u32::from(count)).unwrap_or(0);
-    let mut refusal = std::io::ErrorKind::AddrInUse.into();
-    for _ in 0..count {
-        let next = u32::from(begin) + u32::from(NEXT_PORT.fetch_add(1, Ordering::Relaxed));
-        let port = PORTS.start + u16::try_from(next % u32::from(count)).unwrap_or(0);
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Ok(_) => return Ok(port),
-            Err(error) => refusal = error,
-        }
-    }
-    Err(refusal)
 }
 
 #[expect(
