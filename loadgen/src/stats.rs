@@ -176,7 +176,7 @@ impl KindStats {
         self.latencies
             .iter_mut()
             .flatten()
-            .for_each(Histogram::clear);
+            .for_each(Histogram::reset);
     }
 }
 
@@ -346,9 +346,10 @@ impl Stats {
         self.waited_awake_ns = 0;
         self.kept_waiting_ns = 0;
         self.slow = SlowStats::default();
-        self.given_up.clear();
-        self.connects.clear();
-        self.lag.clear();
+        // `Histogram::clear` would keep the least and the greatest value.
+        self.given_up.reset();
+        self.connects.reset();
+        self.lag.reset();
     }
 }
 
@@ -366,6 +367,29 @@ pub fn share(part: u64, all: u64) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::expect::MismatchKind;
+
+    #[test]
+    fn an_interval_has_its_own_least_and_greatest_value() {
+        let mut interval = Stats::new(1);
+        let mut fill = |ns: u64| {
+            interval.clear();
+            interval.kinds[0].record(200, CacheOutcome::Hit, 0, ns);
+            interval.record_error(ErrorKind::Timeout, Some(ns));
+            record(&mut interval.connects, ns);
+            record(&mut interval.lag, ns);
+            [
+                interval.latencies(),
+                interval.given_up.clone(),
+                interval.connects.clone(),
+                interval.lag.clone(),
+            ]
+            .map(|latencies| (latencies.min(), latencies.max()))
+        };
+        // Values below 2,048 are kept exactly with three digits.
+        for ns in [700, 2_000, 40] {
+            assert_eq!(fill(ns), [(ns, ns); 4]);
+        }
+    }
 
     #[test]
     fn intervals_add_up() {
