@@ -68,7 +68,10 @@ impl CacheOutcome {
     }
 
     /// Reads `Cache-Status` (RFC 9211: the last member is the cache nearest to us; a `hit`
-    /// parameter means it served the response), else the older `X-Cache` and `X-Cache-Status`.
+    /// parameter means it served the response), else the older `X-Cache` and `X-Cache-Status`,
+    /// whose last member is the nearest cache too. Of the words these use, `HIT`, and `STALE` and
+    /// `UPDATING` of nginx's `$upstream_cache_status` are answers out of the cache; `EXPIRED` and
+    /// `REVALIDATED` waited for the upstream.
     #[must_use]
     pub fn of(response: Response<'_>) -> Self {
         let last = response
@@ -82,18 +85,17 @@ impl CacheOutcome {
         }
         let older = [&b"X-Cache"[..], b"X-Cache-Status"]
             .iter()
-            .find_map(|name| response.field_by_name(name));
-        match older {
-            None => Self::Unsaid,
-            Some(value)
-                if value
-                    .get(..3)
-                    .is_some_and(|v| v.eq_ignore_ascii_case(b"hit")) =>
-            {
-                Self::Hit
-            }
-            Some(_) => Self::Miss,
-        }
+            .find_map(|name| response.fields_by_name(name).last())
+            .and_then(|line| corsair_http1::list_members(line).last());
+        let Some(member) = older else {
+            return Self::Unsaid;
+        };
+        let is_served = [&b"HIT"[..], b"STALE", b"UPDATING"].iter().any(|word| {
+            member
+                .get(..word.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(word))
+        });
+        if is_served { Self::Hit } else { Self::Miss }
     }
 }
 

@@ -206,6 +206,32 @@ fn cors_spec() -> ExpectSpec {
 }
 
 #[test]
+fn caches_say_hit_in_several_words() {
+    let check = |line: &str, expected: CacheOutcome| {
+        let answer = format!("HTTP/1.1 200 OK\r\n{line}\r\nContent-Length: 0\r\n\r\n");
+        let mut judge = judge(&ExpectSpec::default());
+        let answers = read(&[answer.as_bytes()], "GET", "", &mut judge).unwrap();
+        assert_eq!(answers[0].cache, expected, "{line}");
+    };
+    use CacheOutcome::{Hit, Miss, Unsaid};
+    check("Cache-Status: far; hit, near; fwd=stale", Miss);
+    check("Cache-Status: far; fwd=miss, near; hit; ttl=3", Hit);
+    check("Cache-Status: near; hit\r\nX-Cache: MISS", Hit);
+    check("X-Cache: HIT from proxy.example:3128", Hit);
+    check("X-Cache: hit-fresh", Hit);
+    check("X-Cache: MISS", Miss);
+    check("X-Cache: MISS, HIT", Hit);
+    check("X-Cache: HIT\r\nX-Cache: MISS", Miss);
+    check("X-Cache-Status: STALE", Hit);
+    check("X-Cache-Status: UPDATING", Hit);
+    check("X-Cache-Status: REVALIDATED", Miss);
+    check("X-Cache-Status: EXPIRED", Miss);
+    check("X-Cache-Status: BYPASS", Miss);
+    check("X-Cache-Lookup: HIT", Unsaid);
+    check("X-Other: HIT", Unsaid);
+}
+
+#[test]
 fn every_answer_is_judged_also_after_its_head_is_known() {
     let mut judge = judge(&cors_spec());
     let mut check = |origin: &str, answer: &str, expected: Option<MismatchKind>| {
