@@ -180,10 +180,29 @@ impl Client {
                 None
             }
             End::Broken(kind, text) => {
-                let kind = self.watch.given_up().unwrap_or(kind);
+                // What we ended ourselves looks as if the server had.
+                let (kind, text) = match self.watch.given_up() {
+                    None => (kind, text),
+                    Some(given_up) => (given_up, self.why_given_up(given_up)),
+                };
                 self.lose_in_flight(kind, &text);
                 None
             }
+        }
+    }
+
+    fn why_given_up(&self, kind: ErrorKind) -> String {
+        match kind {
+            ErrorKind::Timeout => {
+                let timeout = humantime::format_duration(self.worker.plan.timeout);
+                format!("no answer, or not all of it, within {timeout}")
+            }
+            ErrorKind::Unfinished => "no answer before the run was over".to_owned(),
+            ErrorKind::Connect
+            | ErrorKind::Send
+            | ErrorKind::Receive
+            | ErrorKind::Closed
+            | ErrorKind::Protocol => kind.as_str().to_owned(),
         }
     }
 

@@ -232,6 +232,13 @@ fn a_broken_server_is_an_error_and_never_a_hang() {
         "protocol",
         2,
     );
+    let server = Server::start(|_| Reply::Silence);
+    let ran = loadgen(&server.url("/"), &["-n", "1", "--timeout", "100ms"]);
+    let text = ran.json["error_texts"]["timeout"].as_str().unwrap();
+    assert!(
+        text.contains("within 100ms"),
+        "the server closed nothing: {text}"
+    );
     // The bytes that nobody asked for end the connection; the answer before them was good.
     let server = Server::start(|_| Reply::Bytes([ok_bytes(&[], "a"), ok_bytes(&[], "b")].concat()));
     let ran = loadgen(&server.url("/"), &["-n", "6", "-c", "1"]);
