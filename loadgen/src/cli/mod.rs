@@ -1,6 +1,7 @@
 //! Flags of the command and what each exit code means (spec §7).
 
 mod compare;
+mod outputs;
 mod prepare;
 mod report;
 mod run;

@@ -1,21 +1,20 @@
 //! `loadgen run`: flags, progress, outputs and the exit code.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{ArgGroup, Args, ValueEnum};
 use loadgen::affinity::CpuList;
 use loadgen::engine::{self, Observer, Progress, Second};
 use loadgen::live::{Live, Verbosity};
-use loadgen::report::{self, SecondRow, Series, Summary};
+use loadgen::report::{Series, Summary};
 use loadgen::schedule::Rate;
 use loadgen::slo::{Metric, Slo};
 
+use super::outputs::{self, Outputs};
 use super::prepare::{self, Prepared};
 use super::serve_null::field_line;
 use super::{EXIT_GOOD, EXIT_INVALID, EXIT_MISMATCH, EXIT_OBJECTIVE};
@@ -180,25 +179,25 @@ pub(super) struct Run {
 
     /// Writes the results as JSON; `-` is standard output, here and below
     #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    pub(super) json: Option<PathBuf>,
     /// … as CSV
     #[arg(long, value_name = "FILE")]
-    csv: Option<PathBuf>,
+    pub(super) csv: Option<PathBuf>,
     /// … as Markdown
     #[arg(long, value_name = "FILE")]
-    markdown: Option<PathBuf>,
+    pub(super) markdown: Option<PathBuf>,
     /// … as one HTML page with plots
     #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+    pub(super) html: Option<PathBuf>,
     /// … as HdrHistogram percentile table, milliseconds
     #[arg(long, value_name = "FILE")]
-    hgrm: Option<PathBuf>,
+    pub(super) hgrm: Option<PathBuf>,
     /// Writes one compressed histogram a second (HdrHistogram V2 log)
     #[arg(long, value_name = "FILE")]
-    hdr_log: Option<PathBuf>,
+    pub(super) hdr_log: Option<PathBuf>,
     /// Writes one JSON object a second
     #[arg(long, value_name = "FILE")]
-    ndjson: Option<PathBuf>,
+    pub(super) ndjson: Option<PathBuf>,
     /// CPU time of the machine that others may take before the run is marked invalid, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent)]
     pub(super) max_steal: f64,
@@ -239,12 +238,11 @@ impl Observer for Watcher {
         self.live.tick(progress);
     }
 
-    fn second(&mut self, second: &Second<'_>) -> io::Result<()> {
-        self.series.push(second)?;
+    fn second(&mut self, second: &Second<'_>) {
+        self.series.push(second);
         if let Some(row) = self.series.rows().last() {
             self.live.second(row);
         }
-        Ok(())
     }
 }
 
@@ -266,6 +264,7 @@ pub(super) fn run(flags: &Run) -> anyhow::Result<u8> {
         signal_hook::flag::register_conditional_default(signal, Arc::clone(&interrupt))?;
         signal_hook::flag::register(signal, Arc::clone(&interrupt))?;
     }
+    let outputs = Outputs::open(flags)?;
     let mut watcher = watcher(flags, &prepared)?;
     let plan = Arc::new(prepared.plan);
     let outcome = engine::run(Arc::clone(&plan), &interrupt, &mut watcher);
@@ -273,19 +272,18 @@ pub(super) fn run(flags: &Run) -> anyhow::Result<u8> {
     let outcome = outcome?;
     let gates = prepared.gates;
     let summary = Summary::new(&prepared.facts, &plan, &outcome, &gates, &flags.slo);
-    let rows = watcher.series.finish(&summary.invalid_reasons);
-    let rows = rows.context("cannot write the series")?;
-    write_outputs(flags, &summary, &rows)?;
+    let (rows, failed) = watcher.series.finish(&summary.invalid_reasons);
+    outputs.write(&summary, &rows, failed)?;
     Ok(exit_code(&summary, &flags.fail_on, &flags.slo))
 }
 
 fn watcher(flags: &Run, prepared: &Prepared) -> anyhow::Result<Watcher> {
     let mut series = Series::new(prepared.plan.traffic.kinds());
     if let Some(path) = &flags.ndjson {
-        series.write_ndjson(create(path)?);
+        series.write_ndjson(outputs::create(path)?);
     }
     if let Some(path) = &flags.hdr_log {
-        series.write_log(create(path)?, loadgen::clock::wall_time())?;
+        series.write_log(outputs::create(path)?, loadgen::clock::wall_time());
     }
     let verbosity = if flags.quiet {
         Verbosity::Quiet
@@ -300,60 +298,6 @@ fn watcher(flags: &Run, prepared: &Prepared) -> anyhow::Result<Watcher> {
     );
     let live = Live::new(verbosity, &title, plan.length, plan.warmup);
     Ok(Watcher { live, series })
-}
-
-fn create(path: &Path) -> anyhow::Result<report::series::Output> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(io::stdout()));
-    }
-    let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-    Ok(Box::new(BufWriter::new(file)))
-}
-
-fn write_outputs(flags: &Run, summary: &Summary, rows: &[SecondRow]) -> anyhow::Result<()> {
-    let write = |path: &Option<PathBuf>, text: &dyn Fn() -> anyhow::Result<String>| match path {
-        None => Ok(()),
-        Some(path) => {
-            let mut out = create(path)?;
-            out.write_all(text()?.as_bytes())
-                .and_then(|()| out.flush())
-                .with_context(|| format!("cannot write {}", path.display()))
-        }
-    };
-    write(&flags.json, &|| Ok(summary.to_json()))?;
-    write(&flags.csv, &|| Ok(report::csv::render(summary)))?;
-    write(&flags.markdown, &|| Ok(report::markdown::render(summary)))?;
-    write(&flags.hgrm, &|| {
-        let Summary {
-            latencies,
-            invalid_reasons,
-            ..
-        } = summary;
-        Ok(report::hdr::hgrm(latencies, invalid_reasons))
-    })?;
-    write(&flags.html, &|| {
-        report::html::render(summary, rows).map_err(|error| anyhow::anyhow!("a plot: {error}"))
-    })?;
-    let data = [
-        &flags.json,
-        &flags.csv,
-        &flags.markdown,
-        &flags.hgrm,
-        &flags.html,
-        &flags.ndjson,
-        &flags.hdr_log,
-    ];
-    let stdout_is_taken = data
-        .into_iter()
-        .flatten()
-        .any(|path| path.as_os_str() == "-");
-    let text = report::text::render(summary);
-    if stdout_is_taken {
-        io::stderr().write_all(text.as_bytes())?;
-    } else {
-        io::stdout().write_all(text.as_bytes())?;
-    }
-    Ok(())
 }
 
 /// Wrong answers outrank everything; then whether the run means anything; then objectives. An

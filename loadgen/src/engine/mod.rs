@@ -45,9 +45,6 @@ pub enum RunError {
     /// A worker panicked; what it measured is lost.
     #[error("a worker thread died")]
     WorkerDied,
-    /// The observer's output.
-    #[error("cannot write the results of a second: {0}")]
-    Observer(io::Error),
 }
 
 /// Told what happens while a run is going on.
@@ -56,10 +53,7 @@ pub trait Observer {
     fn tick(&mut self, progress: &Progress);
 
     /// Once for each second after the warm-up, when all workers have reported it.
-    ///
-    /// # Errors
-    /// When it cannot be written; the run ends then.
-    fn second(&mut self, second: &Second<'_>) -> io::Result<()>;
+    fn second(&mut self, second: &Second<'_>);
 }
 
 /// How far a run is.
@@ -365,14 +359,14 @@ impl<'a> Collector<'a> {
                 sum.merge(&stats);
                 *length = length.max(length_s);
                 self.reported[worker] = index + 1;
-                self.close_seconds(observer)?;
+                self.close_seconds(observer);
                 // A worker that is done takes nothing back.
                 drop(self.recyclers[worker].send(stats));
             }
             Report::Done(end) => {
                 self.ends.push(*end);
                 self.reported[worker] = u64::MAX;
-                self.close_seconds(observer)?;
+                self.close_seconds(observer);
             }
             Report::Failed(error) => return Err(error),
         }
@@ -380,7 +374,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Passes on the seconds that all workers have reported.
-    fn close_seconds(&mut self, observer: &mut dyn Observer) -> Result<(), RunError> {
+    fn close_seconds(&mut self, observer: &mut dyn Observer) {
         let complete = self.reported.iter().copied().min().unwrap_or(u64::MAX);
         while let Some(first) = self.open_seconds.first_entry() {
             if *first.key() >= complete {
@@ -397,9 +391,8 @@ impl<'a> Collector<'a> {
                 length_s,
                 stolen_share,
             };
-            observer.second(&second).map_err(RunError::Observer)?;
+            observer.second(&second);
         }
-        Ok(())
     }
 
     fn start(&mut self) {

@@ -85,13 +85,26 @@ struct Verdict<'a> {
     invalid_reasons: &'a [String],
 }
 
-/// Keeps the rows, and writes them where asked to.
+/// Keeps the rows, and writes them where asked to. What cannot be written ends neither the run nor
+/// the other output: it is told at the end.
 #[derive(Default)]
 pub struct Series {
     rows: Vec<SecondRow>,
     ndjson: Option<Output>,
     log: Option<IntervalLog<Output>>,
     kinds: Vec<String>,
+    failures: Vec<SeriesError>,
+}
+
+/// An output that could not be written to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum SeriesError {
+    /// One JSON object a line.
+    #[error("cannot write the seconds as NDJSON: {0}")]
+    Ndjson(io::Error),
+    /// The interval log.
+    #[error("cannot write the HDR log: {0}")]
+    Log(io::Error),
 }
 
 impl Series {
@@ -110,37 +123,29 @@ impl Series {
     }
 
     /// Also writes an interval log of a run that begins at `started_at`, since 1970.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write_log(&mut self, out: Output, started_at: Duration) -> io::Result<()> {
-        self.log = Some(IntervalLog::begin(out, started_at)?);
-        Ok(())
+    pub fn write_log(&mut self, out: Output, started_at: Duration) {
+        match IntervalLog::begin(out, started_at) {
+            Ok(log) => self.log = Some(log),
+            Err(error) => self.failures.push(SeriesError::Log(error)),
+        }
     }
 
     /// Adds a second.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn push(&mut self, second: &Second<'_>) -> io::Result<()> {
+    pub fn push(&mut self, second: &Second<'_>) {
         let row = SecondRow::new(second);
-        if let Some(out) = &mut self.ndjson {
-            serde_json::to_writer(&mut *out, &row)?;
-            out.write_all(b"\n")?;
-            out.flush()?;
+        if let Some(mut out) = self.ndjson.take() {
+            match write_line(&mut out, &row) {
+                Ok(()) => self.ndjson = Some(out),
+                Err(error) => self.failures.push(SeriesError::Ndjson(error)),
+            }
         }
-        if let Some(log) = &mut self.log {
-            let begins = Duration::from_secs(second.index);
-            let length = Duration::from_secs_f64(second.length_s.max(0.0));
-            log.append(&second.stats.latencies(), begins, length, None)?;
-            if self.kinds.len() > 1 {
-                for (name, kind) in self.kinds.iter().zip(&second.stats.kinds) {
-                    log.append(&kind.all_latencies(), begins, length, Some(name))?;
-                }
+        if let Some(mut log) = self.log.take() {
+            match append(&mut log, second, &self.kinds) {
+                Ok(()) => self.log = Some(log),
+                Err(error) => self.failures.push(SeriesError::Log(error)),
             }
         }
         self.rows.push(row);
-        Ok(())
     }
 
     /// The rows so far.
@@ -149,23 +154,42 @@ impl Series {
         &self.rows
     }
 
-    /// Says why the run is invalid, if it is, makes sure everything is written, and gives the rows.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub fn finish(mut self, invalid_reasons: &[String]) -> io::Result<Vec<SecondRow>> {
+    /// Says why the run is invalid, if it is, makes sure everything is written, and gives the rows
+    /// and what could not be written.
+    #[must_use]
+    pub fn finish(mut self, invalid_reasons: &[String]) -> (Vec<SecondRow>, Vec<SeriesError>) {
         if let Some(mut out) = self.ndjson.take() {
             let verdict = Verdict {
                 valid: invalid_reasons.is_empty(),
                 invalid_reasons,
             };
-            serde_json::to_writer(&mut out, &verdict)?;
-            out.write_all(b"\n")?;
-            out.flush()?;
+            let written = write_line(&mut out, &verdict);
+            self.failures.extend(written.err().map(SeriesError::Ndjson));
         }
         if let Some(log) = self.log.take() {
-            log.finish(invalid_reasons)?;
+            let written = log.finish(invalid_reasons);
+            self.failures.extend(written.err().map(SeriesError::Log));
         }
-        Ok(self.rows)
+        (self.rows, self.failures)
     }
+}
+
+/// Writes one JSON object and a line's end, and passes them on.
+fn write_line(out: &mut Output, object: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, object)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Appends the latencies of `second`, and those of each kind where there are several.
+fn append(log: &mut IntervalLog<Output>, second: &Second<'_>, kinds: &[String]) -> io::Result<()> {
+    let begins = Duration::from_secs(second.index);
+    let length = Duration::from_secs_f64(second.length_s.max(0.0));
+    log.append(&second.stats.latencies(), begins, length, None)?;
+    if kinds.len() > 1 {
+        for (name, kind) in kinds.iter().zip(&second.stats.kinds) {
+            log.append(&kind.all_latencies(), begins, length, Some(name))?;
+        }
+    }
+    Ok(())
 }

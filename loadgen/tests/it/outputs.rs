@@ -63,6 +63,9 @@ fn all_outputs_of_one_run_agree() {
         assert_eq!(verdict[field], ran.json[field], "{verdict}");
     }
     assert!(rows.len() >= 2, "{rows:?}");
+    let most = |value: &Value| value["latency_us"]["max"].as_f64().unwrap();
+    let highest = rows.iter().map(most).fold(0.0, f64::max);
+    assert!((highest - most(&ran.json)).abs() < 1e-9, "{rows:?}");
     let sum: u64 = rows
         .iter()
         .map(|row| row["requests"].as_u64().unwrap())
@@ -120,6 +123,51 @@ fn invalid_runs_are_marked_everywhere() {
     check("csv", "all,all,false,");
     check("markdown", "INVALID");
     check("html", "INVALID");
+}
+
+/// Devices that are full can be opened, and folders that are not there cannot.
+#[test]
+fn an_output_that_fails_takes_nothing_with_it() {
+    let server = Server::start(|_| ok(&[], ""));
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let run = |flags: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_loadgen"))
+            .args(["run", &server.url("/"), "-n", "5", "--quiet"])
+            .args(flags)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let kept = path("kept.json");
+    std::fs::write(&kept, "an earlier run's").unwrap();
+    let nowhere = path("nowhere/a.csv");
+    let (code, stdout, stderr) = run(&["--json", &kept, "--csv", &nowhere]);
+    assert!(
+        code == Some(2) && stderr.contains("cannot create"),
+        "{stderr}"
+    );
+    assert!(stdout.is_empty() && server.seen().is_empty(), "{stdout}");
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "an earlier run's");
+
+    std::fs::write(&kept, "x".repeat(100_000)).unwrap();
+    let (csv, full) = (path("b.csv"), "/dev/full");
+    let flags = ["--ndjson", full, "--hdr-log", full, "--markdown", full];
+    let (code, stdout, stderr) = run(&[&flags[..], &["--json", &kept, "--csv", &csv]].concat());
+    assert_eq!(code, Some(2), "{stderr}");
+    for told in ["NDJSON: ", "HDR log: ", "cannot write /dev/full: "] {
+        assert!(stderr.contains(told), "{told}: {stderr}");
+    }
+    assert!(stdout.contains("requests               5"), "{stdout}");
+    let json = std::fs::read_to_string(&kept).unwrap();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["requests"], 5);
+    assert!(std::fs::read_to_string(&csv).unwrap().starts_with("kind,"));
 }
 
 #[test]
