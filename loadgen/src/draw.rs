@@ -13,12 +13,25 @@ pub struct Draw {
     next_number: u64,
     step: u64,
     number: u64,
+    fresh_base: u64,
+}
+
+/// Bases of fresh numbers are below this, so that the numbers stay below 2^53, up to which JSON
+/// and JavaScript are exact (RFC 8259 §6).
+const FRESH_BASES: u64 = 1 << 52;
+
+/// Where the fresh numbers of a run begin, drawn from `entropy`: two runs of a thousand million
+/// requests each meet with a chance of one in two million, also when they go on at the same time.
+#[must_use]
+pub fn draw_fresh_base(entropy: u64) -> u64 {
+    SmallRng::seed_from_u64(entropy).random_range(0..FRESH_BASES)
 }
 
 impl Draw {
-    /// Draws of worker `worker` of `workers` (at least 1).
+    /// Draws of worker `worker` of `workers` (at least 1). The same `seed` and `fresh_base` give
+    /// the same draws.
     #[must_use]
-    pub fn new(seed: u64, worker: u64, workers: u64) -> Self {
+    pub fn new(seed: u64, fresh_base: u64, worker: u64, workers: u64) -> Self {
         // Any odd constant spreads the workers over the seed space; SmallRng mixes the rest.
         let spread = worker.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Self {
@@ -26,6 +39,7 @@ impl Draw {
             next_number: worker,
             step: workers.max(1),
             number: worker,
+            fresh_base,
         }
     }
 
@@ -39,6 +53,13 @@ impl Draw {
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// [`Draw::number`] from the base of fresh numbers on: a number that no request before had,
+    /// unless a run had a base near to this one's.
+    #[must_use]
+    pub fn fresh(&self) -> u64 {
+        self.fresh_base.wrapping_add(self.number)
     }
 
     /// A number in `0..bound`; 0 when `bound` is 0.
@@ -110,7 +131,7 @@ mod tests {
     fn workers_share_the_numbers() {
         let mut seen: Vec<u64> = (0..3)
             .flat_map(|worker| {
-                let mut draw = Draw::new(1, worker, 3);
+                let mut draw = Draw::new(1, 0, worker, 3);
                 (0..4)
                     .map(|_| {
                         draw.begin_request();
@@ -126,7 +147,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_draws_and_another_worker_others() {
         let draws = |seed, worker| {
-            let mut draw = Draw::new(seed, worker, 2);
+            let mut draw = Draw::new(seed, 0, worker, 2);
             (0..8).map(|_| draw.below(1_000_000)).collect::<Vec<_>>()
         };
         assert_eq!(draws(7, 0), draws(7, 0));
@@ -135,10 +156,25 @@ mod tests {
     }
 
     #[test]
+    fn fresh_numbers_begin_elsewhere_in_each_run() {
+        let fresh = |base| {
+            let mut draw = Draw::new(1, base, 1, 2);
+            draw.begin_request();
+            draw.fresh()
+        };
+        assert_eq!(fresh(7), 8);
+        let bases: std::collections::BTreeSet<u64> = (0..100).map(draw_fresh_base).collect();
+        assert_eq!(bases.len(), 100);
+        let beyond = |base: &u64| *base >= FRESH_BASES / 2;
+        assert!((30..70).contains(&bases.iter().copied().filter(beyond).count()));
+        assert_eq!(draw_fresh_base(3), draw_fresh_base(3));
+    }
+
+    #[test]
     fn weights_are_kept() {
         let check = |weights: &[f64]| {
             let weighted = Weighted::new(weights).unwrap();
-            let mut draw = Draw::new(3, 0, 1);
+            let mut draw = Draw::new(3, 0, 0, 1);
             let mut counts = vec![0.0; weights.len()];
             for _ in 0..20_000 {
                 counts[weighted.choose(&mut draw)] += 1.0 / 20_000.0;

@@ -150,7 +150,7 @@ pub enum Echo {
 }
 
 /// Expectations as they are written, by flags or in a file.
-#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectSpec {
     /// Allowed statuses: `"200"`, `"200,304"`, `"2xx"`, or a number.
@@ -170,7 +170,7 @@ pub struct ExpectSpec {
 }
 
 /// A number or a text, for `status = 200` and `status = "2xx"`.
-#[derive(Debug, Clone, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 #[serde(untagged)]
 pub enum StatusText {
     /// One status.
@@ -180,6 +180,12 @@ pub enum StatusText {
 }
 
 impl ExpectSpec {
+    /// Whether every answer is right.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// This specification with what `other` says instead or in addition: its status and body
     /// replace ours, and a name it mentions replaces what we say about that name.
     #[must_use]

@@ -33,6 +33,8 @@ pub struct Plan {
     pub connect_timeout: Duration,
     /// Seed of all draws.
     pub seed: u64,
+    /// Where the numbers begin that `{hit:R:N}` takes for what no cache has seen.
+    pub fresh_base: u64,
     /// One worker thread each, pinned to its CPU where there is one. At least one.
     pub cpus: Vec<Option<usize>>,
     /// Field values that differ without meaning.
@@ -48,6 +50,8 @@ pub struct Plan {
 pub struct ListedRequest {
     /// Index of its shape.
     pub shape: usize,
+    /// Which origin of the shape it names; `None`: one is drawn, if the shape has any.
+    pub origin: Option<usize>,
     /// Its target.
     pub target: Box<[u8]>,
 }

@@ -2,9 +2,11 @@
 //!
 //! Reads the common and combined formats of Apache and nginx, and JSON lines with the field names
 //! of nginx, Caddy, Envoy and Corsair. Only GET, HEAD and OPTIONS are replayed: a log does not
-//! hold the bodies of the others. Logs that count in whole seconds are spread evenly over each
-//! second, because a burst on every second was never there. Pure.
+//! hold the bodies of the others. Of the request's fields only `Origin` is read, where JSON names
+//! it. Logs that count in whole seconds are spread evenly over each second, because a burst on
+//! every second was never there. Pure.
 
+use corsair_http1::is_field_value;
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 use serde_json::Value;
@@ -29,6 +31,8 @@ pub struct LoggedRequest {
     pub method: LoggedMethod,
     /// Path and query.
     pub target: Box<str>,
+    /// The Web origin it named, where the log says so.
+    pub origin: Option<Box<str>>,
 }
 
 /// Methods that are replayed.
@@ -65,6 +69,16 @@ struct Line<'a> {
     time: Timestamp,
     method: LoggedMethod,
     target: std::borrow::Cow<'a, str>,
+    origin: Option<String>,
+}
+
+impl Line<'_> {
+    fn is_sendable(&self) -> bool {
+        let origin = self.origin.as_deref().unwrap_or_default();
+        self.target.starts_with('/')
+            && self.target.bytes().all(is_target_byte)
+            && is_field_value(origin.as_bytes())
+    }
 }
 
 /// Reads a log; each line may be of either format.
@@ -72,19 +86,19 @@ struct Line<'a> {
 pub fn parse_log(text: &str) -> Log {
     let mut log = Log::default();
     let mut timed: Vec<(i128, LoggedRequest)> = Vec::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let parsed = if line.starts_with('{') {
             parse_json(line)
         } else {
             parse_combined(line)
         };
         match parsed {
-            Some(line) if is_sendable(&line.target) => {
-                let target = line.target.into();
+            Some(line) if line.is_sendable() => {
                 let request = LoggedRequest {
                     time_ns: 0,
                     method: line.method,
-                    target,
+                    target: line.target.into(),
+                    origin: line.origin.map(Into::into),
                 };
                 timed.push((line.time.as_nanosecond(), request));
             }
@@ -104,10 +118,6 @@ pub fn parse_log(text: &str) -> Log {
     log
 }
 
-fn is_sendable(target: &str) -> bool {
-    target.starts_with('/') && target.bytes().all(is_target_byte)
-}
-
 /// `k` requests logged at one whole second become requests at `1/k` second distances in it.
 fn spread_within_seconds(timed: &mut [(i128, LoggedRequest)]) {
     const SECOND: i128 = 1_000_000_000;
@@ -123,19 +133,23 @@ fn spread_within_seconds(timed: &mut [(i128, LoggedRequest)]) {
 }
 
 /// `client - user [22/Nov/2026:09:29:42 +0000] "GET /path HTTP/1.1" 200 …`
+///
+/// The user is whatever a client calls itself, brackets included. Servers write a quote in it with
+/// an escape, so that only the time of the log stands before a blank and a quote.
 fn parse_combined(line: &str) -> Option<Line<'_>> {
-    let (_, rest) = line.split_once('[')?;
-    let (time, rest) = rest.split_once(']')?;
+    let (before, rest) = line.split_once("] \"")?;
+    let (_, time) = before.rsplit_once('[')?;
     let time = strtime::parse("%d/%b/%Y:%H:%M:%S %z", time)
         .ok()?
         .to_timestamp()
         .ok()?;
-    let (request, _) = rest.split_once('"')?.1.split_once('"')?;
+    let (request, _) = rest.split_once('"')?;
     let (method, target) = request_line(request)?;
     Some(Line {
         time,
         method,
         target: target.into(),
+        origin: None,
     })
 }
 
@@ -161,6 +175,7 @@ fn parse_json(line: &str) -> Option<Line<'_>> {
     ];
     const METHODS: [&str; 3] = ["method", "request_method", "http_method"];
     const TARGETS: [&str; 5] = ["target", "uri", "request_uri", "path", "url"];
+    const ORIGINS: [&str; 2] = ["origin", "http_origin"];
     let value: Value = serde_json::from_str(line).ok()?;
     // Caddy nests the request; the others do not.
     let request = value
@@ -170,12 +185,20 @@ fn parse_json(line: &str) -> Option<Line<'_>> {
     let first =
         |object: &Value, names: &[&str]| names.iter().find_map(|name| object.get(name).cloned());
     let time = parse_json_time(&first(&value, &TIMES)?)?;
+    let origin = first(request, &ORIGINS)
+        .or_else(|| request.get("headers").and_then(origin_of_headers))
+        .as_ref()
+        .and_then(Value::as_str)
+        // What loggers write where there is nothing.
+        .filter(|origin| !["", "-"].contains(origin))
+        .map(str::to_owned);
     if let Some(line) = value.get("request").and_then(Value::as_str) {
         let (method, target) = request_line(line)?;
         return Some(Line {
             time,
             method,
             target: target.to_owned().into(),
+            origin,
         });
     }
     let method = LoggedMethod::parse(first(request, &METHODS)?.as_str()?)?;
@@ -184,7 +207,20 @@ fn parse_json(line: &str) -> Option<Line<'_>> {
         time,
         method,
         target,
+        origin,
     })
+}
+
+/// Caddy's `"headers": {"Origin": ["https://a.example"]}`; a text instead of the list will do.
+fn origin_of_headers(headers: &Value) -> Option<Value> {
+    let (_, value) = headers
+        .as_object()?
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("origin"))?;
+    match value {
+        Value::Array(lines) => lines.first().cloned(),
+        value => Some(value.clone()),
+    }
 }
 
 /// RFC 3339, or seconds since 1970 with a fraction, or milliseconds.
@@ -216,7 +252,9 @@ mod tests {
     fn show(log: &Log) -> String {
         let one = |request: &LoggedRequest| {
             let (us, method) = (request.time_ns / 1000, request.method.as_str());
-            format!("{us} {method} {}", request.target)
+            let origin = request.origin.as_deref();
+            let origin = origin.map_or(String::new(), |origin| format!(" from {origin}"));
+            format!("{us} {method} {}{origin}", request.target)
         };
         let requests: Vec<String> = log.requests.iter().map(one).collect();
         format!("{} skipped {}", requests.join(", "), log.skipped)
@@ -265,5 +303,49 @@ mod tests {
              {\"time\":\"x\",\"method\":\"GET\",\"uri\":\"/e\"}\n{\n",
             "0 GET /a, 750000 HEAD /b, 1500000 GET /c, 2000000 OPTIONS /d skipped 2",
         );
+        check(
+            "  {\"time\":\"2026-11-22T09:29:42.5Z\",\"method\":\"GET\",\"uri\":\"/a\"} \r\n",
+            "0 GET /a skipped 0",
+        );
+    }
+
+    #[test]
+    fn users_may_call_themselves_anything() {
+        let check = |user: &str| {
+            let time = "22/Nov/2026:09:29:42 +0100";
+            let line = format!("::1 - {user} [{time}] \"GET /a HTTP/1.1\" 200 5 \"-\" \"[x] y\"\n");
+            assert_eq!(show(&parse_log(&line)), "0 GET /a skipped 0", "{line}");
+        };
+        check("[bracket");
+        check("[a] b]");
+        let forged = "[22/Nov/2000:09:29:42 +0100] QGET /forged HTTP/1.1Q";
+        check(&forged.replace('Q', "\\\""));
+        check(&forged.replace('Q', "\\x22"));
+    }
+
+    #[test]
+    fn logged_origins_are_kept() {
+        let check = |members: &str, expected: &str| {
+            let line = format!("{{\"ts\":1795339783.25,{members}}}\n");
+            assert_eq!(show(&parse_log(&line)), expected, "{line}");
+        };
+        let from = "0 GET /a from https://a.example skipped 0";
+        let none = "0 GET /a skipped 0";
+        let flat = |origin: &str| format!(r#""method":"GET","uri":"/a",{origin}"#);
+        check(&flat(r#""origin":"https://a.example""#), from);
+        check(&flat(r#""http_origin":"https://a.example""#), from);
+        check(&flat(r#""origin":"-""#), none);
+        check(&flat("\"origin\":\"\""), none);
+        check(&flat(r#""origin":"a\r\nb: c""#), " skipped 1");
+        check(
+            r#""request":"GET /a HTTP/1.1","origin":"https://a.example""#,
+            from,
+        );
+        let caddy = |headers: &str| {
+            let request = flat(&format!(r#""headers":{{"A":["b"]{headers}}}"#));
+            format!(r#""request":{{{request}}}"#)
+        };
+        check(&caddy(r#","Origin":["https://a.example"]"#), from);
+        check(&caddy(""), none);
     }
 }

@@ -5,7 +5,7 @@
 //! | `{seq}` | the request's number in this run, from 0; the same all over one request |
 //! | `{rand:N}` | a number in `0..N`, every one as likely; `{rand}` alone: below 2^53 |
 //! | `{zipf:N:S}` | a number in `0..N` by Zipf's law with exponent S; 0 is the most popular |
-//! | `{hit:R:N}` | with probability R a number in `0..N`, else one never used before in this run |
+//! | `{hit:R:N}` | with probability R a number in `0..N`, else one that no run used before |
 //! | `{origin}` | the request's Web origin, empty when it has none |
 //!
 //! `{{` and `}}` are the braces themselves. Parsed once, rendered without allocation. Pure.
@@ -167,6 +167,23 @@ impl Template {
         }
     }
 
+    /// The share of requests that a cache which has seen every number in `0..N` of `{hit:R:N}`
+    /// answers by itself; `None` without that variable.
+    #[must_use]
+    pub fn asked_hit_ratio(&self) -> Option<f64> {
+        let ratio = |part: &Part| match part {
+            Part::Variable(Variable::Hit { ratio, .. }) => Some(*ratio),
+            Part::Variable(
+                Variable::Seq | Variable::Rand { .. } | Variable::Zipf(_) | Variable::Origin,
+            )
+            | Part::Literal(_) => None,
+        };
+        self.parts
+            .iter()
+            .filter_map(ratio)
+            .reduce(|all, ratio| all * ratio)
+    }
+
     /// Whether `{origin}` occurs.
     #[must_use]
     pub fn has_origin(&self) -> bool {
@@ -261,7 +278,7 @@ impl Variable {
                 if draw.share() < *ratio {
                     draw.below(*keys)
                 } else {
-                    keys + draw.number()
+                    keys + draw.fresh()
                 }
             }
         }
@@ -287,6 +304,8 @@ impl fmt::Display for Template {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn render(template: &Template, draw: &mut Draw) -> String {
@@ -300,7 +319,7 @@ mod tests {
     fn texts_become_requests() {
         let check = |text: &str, expected: &[&str]| {
             let template = Template::parse(text).unwrap();
-            let mut draw = Draw::new(1, 0, 1);
+            let mut draw = Draw::new(1, 0, 0, 1);
             let got: Vec<String> = expected
                 .iter()
                 .map(|_| render(&template, &mut draw))
@@ -340,7 +359,7 @@ mod tests {
     #[test]
     fn numbers_without_a_bound_fill_their_range() {
         let template = Template::parse("{rand}").unwrap();
-        let mut draw = Draw::new(5, 0, 1);
+        let mut draw = Draw::new(5, 0, 0, 1);
         let drawn: Vec<u64> = (0..1_000)
             .map(|_| render(&template, &mut draw).parse().unwrap())
             .collect();
@@ -352,7 +371,7 @@ mod tests {
     #[test]
     fn popularity_follows_the_law() {
         let template = Template::parse("{zipf:100:1.0}").unwrap();
-        let mut draw = Draw::new(5, 0, 1);
+        let mut draw = Draw::new(5, 0, 0, 1);
         let mut counts = [0_u32; 100];
         for _ in 0..50_000 {
             counts[render(&template, &mut draw).parse::<usize>().unwrap()] += 1;
@@ -373,18 +392,35 @@ mod tests {
     #[test]
     fn hit_ratio_is_kept_and_fresh_keys_never_repeat() {
         let template = Template::parse("{hit:0.9:50}").unwrap();
-        let mut draw = Draw::new(5, 1, 2);
-        let mut fresh = Vec::new();
-        for _ in 0..20_000 {
-            let key: u64 = render(&template, &mut draw).parse().unwrap();
-            if key >= 50 {
-                fresh.push(key);
+        let mut fresh = BTreeSet::new();
+        let mut count = 0;
+        // Two runs after each other, of the same seed.
+        for base in [1 << 40, 1 << 41] {
+            let mut draw = Draw::new(5, base, 1, 2);
+            for _ in 0..20_000 {
+                let key: u64 = render(&template, &mut draw).parse().unwrap();
+                if key >= 50 {
+                    count += 1;
+                    fresh.insert(key);
+                }
             }
         }
-        assert!((1_800..2_200).contains(&fresh.len()), "{}", fresh.len());
-        let count = fresh.len();
-        fresh.dedup();
+        assert!((3_700..4_300).contains(&count), "{count}");
         assert_eq!(fresh.len(), count);
+    }
+
+    #[test]
+    fn the_hit_ratio_asked_for_is_known() {
+        let check = |text: &str, expected: Option<f64>| {
+            assert_eq!(
+                Template::parse(text).unwrap().asked_hit_ratio(),
+                expected,
+                "{text}"
+            );
+        };
+        check("/{seq}/{rand:3}", None);
+        check("/{hit:0.75:10}", Some(0.75));
+        check("/{hit:0.5:10}?{hit:0.5:10}", Some(0.25));
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub struct Kind {
 pub struct Origins {
     /// Origins that are granted; each as likely. Empty: requests name none.
     pub granted: Vec<String>,
-    /// Origins that are refused; each as likely. Empty: look-alikes of the first granted one.
+    /// Origins that are refused; each as likely. Empty: `null`, a stranger, and look-alikes of the
+    /// first granted one.
     pub hostile: Vec<String>,
     /// Share of requests that name a hostile one.
     pub hostile_share: f64,
@@ -103,6 +104,17 @@ pub enum KindProblem {
     /// Not a share.
     #[error("shares of origins are from 0 to 1 and together at most 1")]
     Shares,
+    /// Shares of requests that leave a rest with nothing to name.
+    #[error("the other requests need an origin to name: give one, or make the shares add up to 1")]
+    NothingToName,
+    /// Expectations for requests that are never sent.
+    #[error("`{expectation}` says what no answer will be held to: no request {missing}")]
+    Pointless {
+        /// Which table.
+        expectation: &'static str,
+        /// What would have to be asked for.
+        missing: &'static str,
+    },
     /// An origin that cannot stand in a field.
     #[error("`{0}` cannot be sent as an origin")]
     Origin(String),
@@ -173,6 +185,14 @@ impl Traffic {
         &self.shapes
     }
 
+    /// The hit ratio that the paths of kind `kind` ask for, if they ask for one.
+    #[must_use]
+    pub fn asked_hit_ratio(&self, kind: usize) -> Option<f64> {
+        let mut shapes = self.shapes.iter();
+        let shape = shapes.find(|shape| shape.kind == kind)?;
+        shape.target.asked_hit_ratio()
+    }
+
     /// Index of the shape of the next request.
     pub fn choose(&self, draw: &mut Draw) -> usize {
         self.choice.choose(draw)
@@ -211,6 +231,12 @@ impl Shape {
 /// Whether `byte` may stand in a request target (RFC 9112 §3.2; blanks and `#` end it).
 pub(crate) fn is_target_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'#'
+}
+
+/// Whether requests with `method` are expected to have content (RFC 9110 §8.6).
+#[must_use]
+pub fn expects_content(method: &str) -> bool {
+    ["POST", "PUT", "PATCH"].contains(&method)
 }
 
 /// Whether requests of a shape say where they come from.
@@ -256,6 +282,7 @@ impl Kind {
             })
         };
         let (granted_share, hostile_share, without_share) = self.origins.shares()?;
+        self.check_expectations(hostile_share, without_share)?;
         let mut shapes = Vec::new();
         if granted_share > 0.0 {
             let origins = sendable(&self.origins.granted)?;
@@ -271,6 +298,23 @@ impl Kind {
             shapes.push((without_share, shape(Echo::Forbidden, Vec::new(), &expect)?));
         }
         Ok(shapes)
+    }
+
+    fn check_expectations(&self, hostile: f64, without: f64) -> Result<(), KindProblem> {
+        let pointless = |spec: &ExpectSpec, share: f64| share <= 0.0 && !spec.is_empty();
+        if pointless(&self.expect_hostile, hostile) {
+            return Err(KindProblem::Pointless {
+                expectation: "expect_hostile",
+                missing: "names a hostile origin (origins.hostile is their share)",
+            });
+        }
+        if pointless(&self.expect_without_origin, without) {
+            return Err(KindProblem::Pointless {
+                expectation: "expect_without_origin",
+                missing: "names no origin (origins.without is their share)",
+            });
+        }
+        Ok(())
     }
 
     fn tail(&self, destination: &Destination, origin: OriginLine) -> Result<Template, KindProblem> {
@@ -311,8 +355,7 @@ impl Kind {
             Connection::Close => line("Connection", &Template::literal("close")),
         }
         // RFC 9110 §8.6: methods that expect content say so even when there is none.
-        let expects_content = ["POST", "PUT", "PATCH"].contains(&self.method.as_str());
-        if !self.body.is_empty() || expects_content {
+        if !self.body.is_empty() || expects_content(&self.method) {
             line(
                 "Content-Length",
                 &Template::literal(self.body.len().to_string()),
@@ -336,18 +379,24 @@ fn sendable(origins: &[String]) -> Result<Vec<Box<[u8]>>, KindProblem> {
 impl Origins {
     /// Shares of requests with a granted origin, with a hostile one, and without.
     fn shares(&self) -> Result<(f64, f64, f64), KindProblem> {
-        if self.granted.is_empty() && self.hostile.is_empty() {
-            return Ok((0.0, 0.0, 1.0));
-        }
-        let sum = self.hostile_share + self.without_share;
-        let sound = self.hostile_share >= 0.0 && self.without_share >= 0.0 && sum <= 1.0;
+        let (hostile, without) = (self.hostile_share, self.without_share);
+        let sum = hostile + without;
+        let sound = hostile >= 0.0 && without >= 0.0 && sum <= 1.0;
         if !sound {
             return Err(KindProblem::Shares);
         }
-        if self.granted.is_empty() {
-            return Ok((0.0, 1.0 - self.without_share, self.without_share));
+        if !self.granted.is_empty() {
+            return Ok((1.0 - sum, hostile, without));
         }
-        Ok((1.0 - sum, self.hostile_share, self.without_share))
+        // Nobody is granted anything, so that two sorts of requests share all.
+        match (hostile > 0.0, without > 0.0) {
+            (true, false) => Ok((0.0, hostile, 1.0 - hostile)),
+            (true, true) if (sum - 1.0).abs() < 1e-9 => Ok((0.0, hostile, without)),
+            (true, true) => Err(KindProblem::NothingToName),
+            (false, _) if !self.hostile.is_empty() => Ok((0.0, 1.0 - without, without)),
+            (false, true) if without < 1.0 => Err(KindProblem::NothingToName),
+            (false, _) => Ok((0.0, 0.0, 1.0)),
+        }
     }
 
     fn hostile_or_look_alikes(&self) -> Vec<String> {

@@ -2,6 +2,8 @@
 //!
 //! Pure: facts and limits in, reasons out. A run with a reason is invalid whatever it found.
 
+use crate::stats::share;
+
 /// Limits beyond which a run is invalid.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gates {
@@ -151,6 +153,60 @@ pub fn warnings(facts: &Facts) -> Vec<String> {
     warnings
 }
 
+/// What is judged of requests that ask for a hit ratio.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HitFacts {
+    /// The ratio asked for, 0 to 1.
+    pub asked: f64,
+    /// All answers.
+    pub answers: u64,
+    /// Answers from a cache.
+    pub hits: u64,
+    /// Answers that a cache said it did not have.
+    pub misses: u64,
+}
+
+/// A hit ratio so far from the one asked for is told, and besides what chance may do.
+const HIT_RATIO_OFF: f64 = 0.03;
+
+/// Chance is given so many standard deviations: one run in 2,000,000 is warned of wrongly.
+const HIT_RATIO_DEVIATIONS: f64 = 5.0;
+
+/// Why the hit ratio is not the one asked for, if it is not.
+#[must_use]
+pub fn hit_ratio_warning(facts: &HitFacts) -> Option<String> {
+    let asked = 100.0 * facts.asked;
+    let said = facts.hits + facts.misses;
+    let Some(measured) = share(facts.hits, said) else {
+        return (facts.answers > 0).then(|| {
+            format!(
+                "a hit ratio of {asked:.1} % was asked for, and no answer says by Cache-Status or \
+                 X-Cache whether it is a hit"
+            )
+        });
+    };
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts of a run are far below 2^52"
+    )]
+    let deviation = (facts.asked * (1.0 - facts.asked) / said as f64).sqrt();
+    let off = measured - facts.asked;
+    if off.abs() <= HIT_RATIO_OFF + HIT_RATIO_DEVIATIONS * deviation {
+        return None;
+    }
+    let cause = if off < 0.0 {
+        "were all keys asked for before (--warmup), does the server store them, and is there room \
+         for them?"
+    } else {
+        "fresh keys were stored before: was --fresh-base given twice, or does the cache key leave \
+         the number out?"
+    };
+    Some(format!(
+        "the hit ratio was {:.1} % where {asked:.1} % was asked for; {cause}",
+        100.0 * measured
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +266,31 @@ mod tests {
         check(&|facts| facts.requests = 0, "nothing was measured");
         check(&|facts| facts.interrupted = true, "interrupted");
         check(&|facts| facts.never_connected = true, "no connection");
+    }
+
+    #[test]
+    fn a_missed_hit_ratio_is_told_and_chance_is_not() {
+        let check = |asked, hits, misses, expected: &str| {
+            let facts = HitFacts {
+                asked,
+                answers: 1000,
+                hits,
+                misses,
+            };
+            let warning = hit_ratio_warning(&facts).unwrap_or_default();
+            assert_eq!(warning.is_empty(), expected.is_empty(), "{warning}");
+            assert!(warning.contains(expected), "{warning}, not {expected}");
+        };
+        check(0.5, 500, 500, "");
+        check(0.5, 40, 60, "");
+        check(0.5, 45_000, 55_000, "was 45.0 % where 50.0 %");
+        check(0.5, 45_000, 55_000, "--warmup");
+        check(0.5, 46_990, 53_010, "");
+        check(0.0, 530, 470, "fresh keys were stored before");
+        check(0.0, 29, 971, "");
+        check(1.0, 971, 29, "");
+        check(1.0, 969, 31, "was 96.9 %");
+        check(0.9, 0, 0, "no answer says");
     }
 
     #[test]

@@ -1,23 +1,25 @@
 //! From flags and files to a plan.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use loadgen::draw::draw_fresh_base;
 use loadgen::expect::{ExpectSpec, StatusText};
 use loadgen::learned::VolatileFields;
 use loadgen::mix_file::{expand_pattern, read_mix, read_origin_list};
 use loadgen::plan::{DriverChoice, Length, ListedRequest, Load, Plan, SlowClients, SlowHabit};
-use loadgen::replay::{Log, LoggedMethod, parse_log};
+use loadgen::replay::{Log, LoggedMethod, LoggedRequest, parse_log};
 use loadgen::report::RunFacts;
 use loadgen::schedule::{Rate, Schedule};
 use loadgen::target::Target;
-use loadgen::traffic::{Connection, Destination, Kind, Origins, Traffic};
+use loadgen::traffic::{Connection, Destination, Kind, Origins, Shape, Traffic, expects_content};
 use loadgen::validity::Gates;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::run::{DriverName, Run, SlowAt};
+use super::run::{DriverName, RequestShare, Run, SlowAt};
 
 /// Descriptors that are not connections: rings, timers, files.
 const OTHER_DESCRIPTORS: u64 = 64;
@@ -56,7 +58,9 @@ pub(super) fn prepare(flags: &Run) -> anyhow::Result<Prepared> {
         connection,
     };
     let traffic = Traffic::compile(&demand.kinds, &destination)?;
-    let listed = demand.replayed.map(|log| listed_requests(&log, &traffic));
+    let listed = demand
+        .replayed
+        .map(|log| listed_requests(&log, &demand.kinds, &traffic));
     let mut connections = flags.connections;
     if let Length::Count(count) = demand.length {
         ensure!(count > 0, "-n needs at least one request");
@@ -78,6 +82,7 @@ pub(super) fn prepare(flags: &Run) -> anyhow::Result<Prepared> {
         timeout: flags.timeout,
         connect_timeout: flags.connect_timeout,
         seed: flags.seed,
+        fresh_base: flags.fresh_base.unwrap_or_else(fresh_base),
         cpus: cpus_of(flags, connections),
         volatile: VolatileFields {
             names: flags.volatile.clone(),
@@ -92,7 +97,7 @@ pub(super) fn prepare(flags: &Run) -> anyhow::Result<Prepared> {
     let facts = RunFacts {
         url: flags.url.clone(),
         rate: match &flags.replay {
-            Some(_) => Some(format!("replay x{}", flags.speed)),
+            Some(_) => Some(format!("replay x{}", speed(flags))),
             None => flags.rate.as_ref().map(ToString::to_string),
         },
         command: std::env::args().collect(),
@@ -119,7 +124,27 @@ fn check_numbers(flags: &Run) -> anyhow::Result<()> {
         "--requests-per-connection is at least 1"
     );
     ensure!(!flags.timeout.is_zero(), "--timeout is longer than nothing");
+    ensure!(
+        flags.speed.is_none() || flags.replay.is_some(),
+        "--speed is that of a --replay"
+    );
+    ensure!(
+        speed(flags).is_finite() && speed(flags) > 0.0,
+        "--speed is above 0"
+    );
     Ok(())
+}
+
+fn speed(flags: &Run) -> f64 {
+    flags.speed.unwrap_or(1.0)
+}
+
+/// Another one in each process, also of those that are started at the same time.
+fn fresh_base() -> u64 {
+    let now = loadgen::clock::wall_time();
+    // Nanoseconds since 1970 fill the lower bits, process numbers what is left of the upper ones.
+    let nanoseconds = now.as_secs().wrapping_mul(1_000_000_000) + u64::from(now.subsec_nanos());
+    draw_fresh_base(nanoseconds ^ u64::from(std::process::id()).rotate_right(22))
 }
 
 /// A worker for each CPU given, or one that is not pinned; none without a connection.
@@ -159,7 +184,7 @@ fn demand(flags: &Run, target: &Target, notices: &mut Vec<String>) -> anyhow::Re
             }
             kinds
         }
-        None => vec![kind_of_flags(flags, &target.path)?],
+        None => kinds_of_flags(flags, &target.path)?,
     };
     let length = match (flags.duration, flags.count) {
         (_, Some(count)) => Length::Count(count),
@@ -199,6 +224,36 @@ fn demand(flags: &Run, target: &Target, notices: &mut Vec<String>) -> anyhow::Re
         length,
         replayed: None,
     })
+}
+
+fn kinds_of_flags(flags: &Run, path: &str) -> anyhow::Result<Vec<Kind>> {
+    let kind = kind_of_flags(flags, path)?;
+    if flags.request.is_empty() {
+        return Ok(vec![kind]);
+    }
+    ensure!(
+        path == "/",
+        "with --request the paths are in it; give a URL without a path"
+    );
+    let has_body = flags.body.is_some() || flags.body_file.is_some();
+    let mut methods = flags.request.iter().map(|request| &request.method);
+    ensure!(
+        !has_body || methods.any(|method| expects_content(method)),
+        "the body goes with POST, PUT and PATCH, and no --request has one of these methods"
+    );
+    let share = |request: &RequestShare| Kind {
+        name: format!("{} {}", request.method, request.path),
+        weight: request.weight,
+        method: request.method.clone(),
+        target: request.path.clone(),
+        body: if expects_content(&request.method) {
+            kind.body.clone()
+        } else {
+            Vec::new()
+        },
+        ..kind.clone()
+    };
+    Ok(flags.request.iter().map(share).collect())
 }
 
 fn kind_of_flags(flags: &Run, path: &str) -> anyhow::Result<Kind> {
@@ -267,10 +322,6 @@ fn kind_of_flags(flags: &Run, path: &str) -> anyhow::Result<Kind> {
 
 fn replay(flags: &Run, path: &Path, notices: &mut Vec<String>) -> anyhow::Result<Demand> {
     ensure!(
-        flags.speed.is_finite() && flags.speed > 0.0,
-        "--speed is above 0"
-    );
-    ensure!(
         flags.depth == 1,
         "--replay sends one request at a time; add connections"
     );
@@ -279,7 +330,7 @@ fn replay(flags: &Run, path: &Path, notices: &mut Vec<String>) -> anyhow::Result
         "--replay takes the methods from the log"
     );
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let log = parse_log(&String::from_utf8_lossy(&text));
+    let mut log = parse_log(&String::from_utf8_lossy(&text));
     if log.requests.is_empty() {
         bail!("{}: no request that can be replayed", path.display());
     }
@@ -296,18 +347,10 @@ fn replay(flags: &Run, path: &Path, notices: &mut Vec<String>) -> anyhow::Result
         clippy::cast_sign_loss,
         reason = "104 days in nanoseconds are below 2^53, and times are positive"
     )]
-    let at_speed = |ns: u64| (ns as f64 / flags.speed) as u64;
+    let at_speed = |ns: u64| (ns as f64 / speed(flags)) as u64;
     let times: Arc<[u64]> = log.requests.iter().map(|r| at_speed(r.time_ns)).collect();
     let end = times.last().copied().unwrap_or(0) + 1;
-    let mut kinds = Vec::new();
-    for method in LoggedMethod::ALL {
-        if log.requests.iter().any(|request| request.method == method) {
-            let mut kind = kind_of_flags(flags, "/")?;
-            kind.name = format!("replay {}", method.as_str());
-            method.as_str().clone_into(&mut kind.method);
-            kinds.push(kind);
-        }
-    }
+    let kinds = replayed_kinds(flags, &mut log)?;
     let none = Schedule::listed(Arc::from([]));
     Ok(Demand {
         kinds,
@@ -320,21 +363,63 @@ fn replay(flags: &Run, path: &Path, notices: &mut Vec<String>) -> anyhow::Result
     })
 }
 
-/// Each request of the log with the first shape of its method: a log does not say which origins
-/// were granted, so that the shares of origins do not apply.
-fn listed_requests(log: &Log, traffic: &Traffic) -> Arc<[ListedRequest]> {
-    let shape_of = |method: LoggedMethod| {
-        let is_method =
-            |shape: &loadgen::traffic::Shape| *shape.method == *method.as_str().as_bytes();
-        traffic.shapes().iter().position(is_method).unwrap_or(0)
-    };
-    let shapes = LoggedMethod::ALL.map(shape_of);
-    let listed = |request: &loadgen::replay::LoggedRequest| {
+/// A kind for each method of the log. Without an origin among the flags it names those of the log,
+/// sorted; with one, the log's are taken out of it.
+fn replayed_kinds(flags: &Run, log: &mut Log) -> anyhow::Result<Vec<Kind>> {
+    let model = kind_of_flags(flags, "/")?;
+    let is_origin = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Origin");
+    if !model.origins.granted.is_empty() || model.fields.iter().any(is_origin) {
+        for request in &mut log.requests {
+            request.origin = None;
+        }
+    }
+    let mut kinds = Vec::new();
+    for method in LoggedMethod::ALL {
+        let requests = || log.requests.iter().filter(|one| one.method == method);
+        if requests().next().is_none() {
+            continue;
+        }
+        let mut kind = model.clone();
+        kind.name = format!("replay {}", method.as_str());
+        method.as_str().clone_into(&mut kind.method);
+        let named: BTreeSet<&str> = requests().filter_map(|one| one.origin.as_deref()).collect();
+        if !named.is_empty() {
+            kind.origins.granted = named.into_iter().map(str::to_owned).collect();
+            // Any share makes a shape of those without; the log says which they are.
+            let without = requests().any(|one| one.origin.is_none());
+            kind.origins.without_share = if without { 0.5 } else { 0.0 };
+        }
+        kinds.push(kind);
+    }
+    Ok(kinds)
+}
+
+/// Each request of the log with a shape of its method: the first one names origins where the log
+/// does; the last one none, or those of the flags.
+fn listed_requests(log: &Log, kinds: &[Kind], traffic: &Traffic) -> Arc<[ListedRequest]> {
+    let places = LoggedMethod::ALL.map(|method| {
+        let kind = kinds.iter().position(|kind| kind.method == method.as_str());
+        let is_of_kind = |shape: &Shape| Some(shape.kind) == kind;
+        let first = traffic.shapes().iter().position(is_of_kind);
+        let last = traffic.shapes().iter().rposition(is_of_kind);
+        (kind, first, last)
+    });
+    let listed = |request: &LoggedRequest| {
         let method = LoggedMethod::ALL
             .iter()
             .position(|method| *method == request.method);
+        let (kind, first, last) = places[method.expect("every method is among all of them")];
+        let of_log = "every method of the log has a kind, which has a shape";
+        let origin = request.origin.as_deref().map(|origin| {
+            let granted = &kinds[kind.expect(of_log)].origins.granted;
+            granted
+                .binary_search_by(|one| one.as_str().cmp(origin))
+                .expect("the kind names all origins of the log, sorted")
+        });
+        let shape = if origin.is_some() { first } else { last };
         ListedRequest {
-            shape: shapes[method.unwrap_or(0)],
+            shape: shape.expect(of_log),
+            origin,
             target: request.target.as_bytes().into(),
         }
     };

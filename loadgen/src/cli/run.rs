@@ -25,6 +25,8 @@ Examples:
   loadgen run 'http://127.0.0.1:8080/item/{zipf:10000:1.1}' --rate 20000 --slo 'p99<5ms'
   loadgen run http://127.0.0.1:8080/ -n 100000 -H 'Origin: https://app.example.com' \\
       --expect-status 200 --expect-header 'Access-Control-Allow-Origin: {origin}'
+  loadgen run http://127.0.0.1:8080 --request '80 GET /fonts/{zipf:1000:1.1}.woff2' \\
+      --request '15 HEAD /' --request '5 PUT /notes/{seq}' --body '{\"a\": 1}'
 
 In the URL, header values and request mixes: {seq} {rand} {rand:N} {zipf:N:S} {hit:R:N} {origin}.
 Exit code: 0 good, 1 mismatches or errors, 2 usage, 3 objective missed, 4 run invalid.";
@@ -62,6 +64,12 @@ pub(super) struct Run {
     /// Method
     #[arg(short = 'X', long, value_name = "METHOD", conflicts_with = "mix")]
     pub(super) method: Option<String>,
+    /// One kind of request of several, its weight relative to the others; may be given several
+    /// times, with a URL without a path. A body goes with POST, PUT and PATCH. All kinds share the
+    /// other flags; what differs by kind is written in a `--mix`
+    #[arg(long, value_name = "'WEIGHT METHOD PATH'", value_parser = request_share)]
+    #[arg(conflicts_with_all = ["mix", "method"])]
+    pub(super) request: Vec<RequestShare>,
     /// Field line to send, may be given several times
     #[arg(short = 'H', long = "header", value_name = "'Name: value'", value_parser = field_line)]
     pub(super) headers: Vec<(String, String)>,
@@ -101,18 +109,16 @@ pub(super) struct Run {
     )]
     pub(super) without_origin: f64,
 
-    /// Access log (combined format or JSON lines) to send again, with its timing
+    /// Access log (combined format or JSON lines) to send again, with its timing and, where its
+    /// JSON has them, its Web origins (unless others are given); Host is the URL's or a -H's
     #[arg(long, value_name = "LOG")]
-    #[arg(conflicts_with_all = ["rate", "mix", "count", "duration", "warmup"])]
+    #[arg(conflicts_with_all = ["rate", "mix", "request", "count", "duration", "warmup"])]
+    #[arg(conflicts_with_all = ["hostile_origins", "without_origin"])]
     pub(super) replay: Option<PathBuf>,
-    /// How many times faster than it was logged
-    #[arg(
-        long,
-        default_value_t = 1.0,
-        value_name = "FACTOR",
-        requires = "replay"
-    )]
-    pub(super) speed: f64,
+    // `requires` would not do: clap waives it where `replay` conflicts with another flag given.
+    /// How many times faster than it was logged [default: 1]
+    #[arg(long, value_name = "FACTOR")]
+    pub(super) speed: Option<f64>,
 
     /// Close each connection after one request, and ask for it
     #[arg(long)]
@@ -176,6 +182,10 @@ pub(super) struct Run {
     /// Seed of everything drawn
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
+    /// Where the numbers begin that {hit:R:N} takes for misses; a run that is to ask for the same
+    /// paths as another takes its `fresh_base` in the JSON [default: another one in each run]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..1 << 52))]
+    pub(super) fresh_base: Option<u64>,
 
     /// Writes the results as JSON; `-` is standard output, here and below
     #[arg(long, value_name = "FILE")]
@@ -205,6 +215,32 @@ pub(super) struct Run {
     /// No progress
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// One kind of request and its weight.
+#[derive(Clone)]
+pub(super) struct RequestShare {
+    pub(super) weight: f64,
+    pub(super) method: String,
+    pub(super) path: String,
+}
+
+/// Reads `80 GET /fonts/a.woff2`.
+fn request_share(text: &str) -> Result<RequestShare, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [weight, method, path] = words.as_slice() else {
+        return Err("write 'WEIGHT METHOD PATH', like '80 GET /fonts/{seq}'".to_owned());
+    };
+    match weight.parse::<f64>() {
+        Ok(weight) if weight.is_finite() && weight > 0.0 => Ok(RequestShare {
+            weight,
+            method: (*method).to_owned(),
+            path: (*path).to_owned(),
+        }),
+        Ok(_) | Err(_) => Err(format!(
+            "`{weight}` is not a weight; write a number above 0"
+        )),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

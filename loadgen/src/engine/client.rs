@@ -286,7 +286,8 @@ impl Client {
         });
         let shape_index = listed.map_or_else(|| plan.traffic.choose(&mut draw), |item| item.shape);
         let shape = &plan.traffic.shapes()[shape_index];
-        let origin = shape.draw_origin(&mut draw);
+        let logged = listed.and_then(|item| item.origin);
+        let origin = logged.unwrap_or_else(|| shape.draw_origin(&mut draw));
         let named = shape.origin(origin);
         match listed {
             None => shape.render(&mut self.history, &mut draw, named),

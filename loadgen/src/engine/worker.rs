@@ -213,7 +213,7 @@ impl Worker {
             Length::Count(count) => count / parts + u64::from(part < count % parts),
         };
         Self {
-            draw: RefCell::new(Draw::new(plan.seed, part, parts)),
+            draw: RefCell::new(Draw::new(plan.seed, plan.fresh_base, part, parts)),
             judges: RefCell::new(plan.traffic.shapes().iter().map(judge).collect()),
             stats: RefCell::new(Stats::new(plan.traffic.kinds().len())),
             tick: Bell::default(),

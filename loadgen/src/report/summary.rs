@@ -11,7 +11,7 @@ use crate::learned::CacheOutcome;
 use crate::plan::{Length, Load, Plan};
 use crate::slo::{Metric, Slo};
 use crate::stats::{ErrorKind, KindStats, Latencies, Stats, share};
-use crate::validity::{self, Facts, Gates, OpenFacts};
+use crate::validity::{self, Facts, Gates, HitFacts, OpenFacts};
 
 /// The version of the JSON document. It rises when a field changes its meaning or goes; fields may
 /// be added under the same version.
@@ -134,6 +134,8 @@ pub struct Setup {
     pub driver: String,
     /// Seed of all draws.
     pub seed: u64,
+    /// Where the numbers of `{hit:R:N}` begin that no cache has seen.
+    pub fresh_base: u64,
     /// Warm-up, not in any number below.
     pub warmup_s: f64,
     /// Planned length; runs of a time only.
@@ -287,6 +289,7 @@ impl Summary {
             .collect();
         let mut warnings = run.notices.clone();
         warnings.extend(validity::warnings(&facts));
+        warnings.extend(hit_ratio_warnings(plan, stats));
         Self {
             version: JSON_VERSION,
             setup: Setup::new(run, plan, outcome),
@@ -385,6 +388,7 @@ impl Setup {
             workers: plan.cpus.len(),
             driver: outcome.driver.clone(),
             seed: plan.seed,
+            fresh_base: plan.fresh_base,
             warmup_s: plan.warmup.as_secs_f64(),
             planned_s: match plan.length {
                 Length::Duration(length) => Some(length.as_secs_f64()),
@@ -428,6 +432,21 @@ impl KindSummary {
             latency_us_by_cache: by_cache.collect(),
         }
     }
+}
+
+/// Where `{hit:R:N}` asked for another hit ratio than there was.
+fn hit_ratio_warnings(plan: &Plan, stats: &Stats) -> Vec<String> {
+    let kinds = plan.traffic.kinds().iter().zip(&stats.kinds).enumerate();
+    let warning = |(index, (name, kind)): (usize, (&String, &KindStats))| {
+        let warning = validity::hit_ratio_warning(&HitFacts {
+            asked: plan.traffic.asked_hit_ratio(index)?,
+            answers: kind.answers,
+            hits: kind.count_of(CacheOutcome::Hit),
+            misses: kind.count_of(CacheOutcome::Miss),
+        })?;
+        Some(format!("{name}: {warning}"))
+    };
+    kinds.filter_map(warning).collect()
 }
 
 /// The share of the time in which the workers were kept waiting for their CPUs.

@@ -102,6 +102,8 @@ pub fn run(run: &Run, kinds: &[Kind], interrupt: &AtomicBool) -> anyhow::Result<
         timeout: TIMEOUT,
         connect_timeout: CONNECT_TIMEOUT,
         seed: run.seed,
+        // The paths of a scenario say themselves which run they belong to.
+        fresh_base: 0,
         cpus: vec![Some(run.cpu)],
         // Fields by which proxies number their requests or say how long they took.
         volatile: VolatileFields {

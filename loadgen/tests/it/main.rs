@@ -6,6 +6,7 @@
 )]
 
 mod artefact;
+mod demand;
 mod exchange;
 mod expect;
 mod null_server;

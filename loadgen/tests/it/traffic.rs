@@ -28,7 +28,7 @@ fn destination(connection: Connection) -> Destination {
 
 fn requests(kinds: &[Kind], connection: Connection, count: usize) -> Vec<String> {
     let traffic = Traffic::compile(kinds, &destination(connection)).expect("kinds compile");
-    let mut draw = Draw::new(1, 0, 1);
+    let mut draw = Draw::new(1, 0, 0, 1);
     (0..count)
         .map(|_| {
             draw.begin_request();
@@ -161,6 +161,86 @@ fn what_cannot_be_sent_is_refused() {
             kind.origins.without_share = 0.6;
         },
         "shares of origins",
+    );
+}
+
+#[test]
+fn shares_of_origins_are_sound() {
+    let shapes = |granted: bool, listed: bool, hostile: f64, without: f64| {
+        let one = |is_given: bool, name: &str| {
+            is_given
+                .then(|| format!("https://{name}.example"))
+                .into_iter()
+                .collect()
+        };
+        let mut kind = kind("a", "/");
+        kind.origins = Origins {
+            granted: one(granted, "granted"),
+            hostile: one(listed, "listed"),
+            hostile_share: hostile,
+            without_share: without,
+        };
+        let traffic = Traffic::compile(&[kind], &destination(Connection::Keep));
+        let traffic = traffic.map_err(|error| error.to_string())?;
+        let origin = |shape: &loadgen::traffic::Shape| {
+            String::from_utf8_lossy(shape.origin(0)).replace("https://", "")
+        };
+        Ok::<_, String>(traffic.shapes().iter().map(origin).collect::<Vec<_>>())
+    };
+    let check = |granted, listed, hostile, without, expected: &[&str]| {
+        let got = shapes(granted, listed, hostile, without);
+        assert_eq!(got.unwrap(), expected, "{hostile} {without}");
+    };
+    check(true, false, 0.0, 0.0, &["granted.example"]);
+    check(true, true, 0.0, 0.0, &["granted.example"]);
+    check(true, true, 0.5, 0.5, &["listed.example", ""]);
+    check(false, false, 0.0, 0.0, &[""]);
+    check(false, false, 0.0, 1.0, &[""]);
+    check(false, false, 0.5, 0.0, &["evil.example", ""]);
+    check(false, false, 1.0, 0.0, &["evil.example"]);
+    check(false, false, 0.7, 0.3, &["evil.example", ""]);
+    check(false, true, 0.0, 0.0, &["listed.example"]);
+    check(false, true, 0.0, 0.5, &["listed.example", ""]);
+    check(false, true, 0.25, 0.0, &["listed.example", ""]);
+    let refuse = |granted, listed, hostile, without, expected: &str| {
+        let error = shapes(granted, listed, hostile, without).unwrap_err();
+        assert!(error.contains(expected), "{error}, not {expected}");
+    };
+    for (granted, listed) in [(false, false), (false, true), (true, false)] {
+        refuse(granted, listed, 1.1, 0.0, "from 0 to 1");
+        refuse(granted, listed, -0.1, 0.0, "from 0 to 1");
+        refuse(granted, listed, 0.0, f64::NAN, "from 0 to 1");
+        refuse(granted, listed, 0.6, 0.6, "from 0 to 1");
+    }
+    refuse(false, false, 0.0, 0.5, "an origin to name");
+    refuse(false, false, 0.2, 0.2, "an origin to name");
+    refuse(false, true, 0.2, 0.2, "an origin to name");
+}
+
+#[test]
+fn expectations_of_what_is_never_sent_are_refused() {
+    let check = |edit: &dyn Fn(&mut Kind), expected: &str| {
+        let mut kind = kind("a", "/");
+        edit(&mut kind);
+        let compiled = Traffic::compile(&[kind], &destination(Connection::Keep)).map(drop);
+        let error = compiled.map_or_else(|error| error.to_string(), |()| String::new());
+        assert_eq!(error.is_empty(), expected.is_empty(), "{error}");
+        assert!(error.contains(expected), "{error}, not {expected}");
+    };
+    let absent = || ExpectSpec {
+        absent: vec!["Vary".to_owned()],
+        ..ExpectSpec::default()
+    };
+    let granted = || vec!["https://a.example".to_owned()];
+    check(&|kind| kind.expect_hostile = absent(), "`expect_hostile`");
+    check(
+        &|kind| (kind.expect_hostile, kind.origins.hostile_share) = (absent(), 0.1),
+        "",
+    );
+    check(&|kind| kind.expect_without_origin = absent(), "");
+    check(
+        &|kind| (kind.expect_without_origin, kind.origins.granted) = (absent(), granted()),
+        "`expect_without_origin`",
     );
 }
 
