@@ -1,8 +1,6 @@
 //! From `[site.cors]` values to compiled policies, with every finding of spec §3.6 at once.
 //!
-//! Errors refuse all policies of the route; a malformed entry never becomes something wider. Public
-//! suffixes are those of the list at <https://publicsuffix.org>, as the `psl` crate carries it: a
-//! suffix that is not on the list (`localhost`, `internal`) is nobody's to register.
+//! Errors refuse all policies of the route; a malformed entry never becomes something wider.
 
 use crate::cors_cover::covered;
 use crate::cors_policy::{
@@ -13,6 +11,7 @@ use crate::lint::{Lint, PolicyPlace, PolicyProblem, Severity};
 use crate::media_type::MediaPattern;
 use crate::origin_pattern::{Dialect, OriginPattern, PatternNote, SchemeRule};
 use crate::origin_set::OriginSet;
+use crate::public_suffix::{NamesBelow, names_below, strangers_under};
 use corsair_http1::{KnownField, KnownSet, is_token};
 
 /// Longest lifetime that any browser keeps a preflight answer, in seconds (Firefox).
@@ -203,15 +202,22 @@ fn lint_origins(
                     let (pattern, host) = (pattern.to_string(), host.to_owned());
                     findings.add(place, Lint::WildcardOverOwnDomain { pattern, host });
                 }
-                if let Some(suffix) = public_suffix_under(rule.host()) {
-                    let lint = Lint::PublicSuffix {
-                        pattern: pattern.to_string(),
-                        suffix,
-                    };
-                    findings.add(place, lint);
+                if names_below(rule.host()) == NamesBelow::Anybodys {
+                    let (pattern, suffix) = (pattern.to_string(), rule.host().to_owned());
+                    findings.add(place, Lint::PublicSuffix { pattern, suffix });
                 }
             }
             OriginPattern::Star | OriginPattern::Exact(_) | OriginPattern::StarAnywhere { .. } => {}
+        }
+        if let Some(strangers) = strangers_under(pattern) {
+            let is_told = matches!(pattern, OriginPattern::StarAnywhere { .. });
+            let pattern = pattern.to_string();
+            match spec.credentials {
+                true => findings.add(place, Lint::StrangersWithCredentials { pattern, strangers }),
+                // Of its stars the dialect `s3` is told when it is parsed.
+                false if is_told => {}
+                false => findings.add(place, Lint::StrangersUnderWildcard { pattern, strangers }),
+            }
         }
         if spec.credentials && is_insecure(pattern) {
             let lint = Lint::InsecureWithCredentials {
@@ -229,16 +235,6 @@ fn served_below<'a>(spec: &'a CorsPolicySpec, domain: &str) -> Option<&'a str> {
         None => false,
     };
     spec.served_hosts.iter().find(is_below).map(String::as_str)
-}
-
-/// The public suffix whose every name `*.{host}` covers, if it covers one.
-fn public_suffix_under(host: &str) -> Option<String> {
-    // A name below the host is registrable by strangers when the host itself is a suffix, or when
-    // each name below it is one (rules such as `*.ck`). The label is one no rule can hold.
-    let below = format!("-.{host}");
-    let suffix = psl::suffix(below.as_bytes())?;
-    let is_public = suffix.is_known() && suffix.as_bytes().len() >= host.len();
-    is_public.then(|| host.to_owned())
 }
 
 fn is_insecure(pattern: &OriginPattern) -> bool {

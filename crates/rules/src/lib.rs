@@ -32,6 +32,7 @@ mod media_type;
 mod near_miss;
 pub mod origin_pattern;
 mod origin_set;
+mod public_suffix;
 mod requested_headers;
 pub mod route;
 mod seed_form;
@@ -63,6 +64,7 @@ pub use origin_pattern::{
     Dialect, OriginPattern, OriginRule, PatternError, PatternNote, PortRule, SchemeRule,
 };
 pub use origin_set::OriginSet;
+pub use public_suffix::Strangers;
 pub use requested_headers::{REQUESTED_BYTES_MAX, REQUESTED_MEMBERS_MAX};
 pub use route::{MethodSet, PathPattern, PathPatternError, RouteTable};
 pub use seed_form::{SeedForm, SeedOpSpec, SeedSibling, fold_seed_siblings, read_seed_form};

@@ -6,6 +6,7 @@
 
 use crate::header_policy::NameProtection;
 use crate::origin_pattern::{PatternError, PatternNote};
+use crate::public_suffix::Strangers;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,6 +191,12 @@ lints! {
         remedy "write seconds such as `3600` in Access-Control-Max-Age, and `true` in \
             Access-Control-Allow-Credentials"
         example r#"header = [{ op = "set", name = "Access-Control-Max-Age", value = "1h" }]"#;
+    /// A wildcard that covers names of strangers beside those of one owner, with credentials.
+    StrangersWithCredentials { pattern: String, strangers: Strangers } "E121"
+        says "`{pattern}` covers names that anybody can register, {strangers}, and with \
+            `credentials = true` they could act for the user"
+        remedy "put the wildcard, as `*.`, under a domain of your own; or list the hosts"
+        example r#"cors = { origins = ["https://*.amazonaws.com"], credentials = true }"#;
 
     /// A header operation on something that is no header name.
     BadFieldName { text: String } "E131"
@@ -318,6 +325,11 @@ lints! {
         remedy "move it before the other one, or remove it if nothing but grants was wanted of it"
         example r#"cors = [{ origins = ["https://*.example.com"] }, { origins = "#
             r#"["https://app.example.com"] }]"#;
+    /// A wildcard that covers names of strangers beside those of one owner.
+    StrangersUnderWildcard { pattern: String, strangers: Strangers } "W113"
+        says "`{pattern}` covers names that anybody can register, {strangers}"
+        remedy "put the wildcard under a domain of your own; or list the hosts"
+        example r#"cors = { origins = ["https://*.amazonaws.com"] }"#;
     /// A header operation on a header that the CORS policy writes behind it.
     FightsCors { name: String } "W131"
         says "`{name}` is written by the CORS policy of this route, after this operation"

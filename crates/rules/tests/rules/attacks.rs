@@ -232,14 +232,18 @@ fn names_nobody_can_register_under_may_have_wildcards() {
     }
 }
 
-/// Attack 4 in the dialect that has such stars: accepted, reported, and never without validation.
+/// Attack 4 in the dialect that has such stars: reported, never with
+/// credentials where names under them are for sale, and never without validation.
 #[test]
 fn stars_anywhere_are_reported() {
-    let open = CorsPolicySpec {
+    let with = |credentials| CorsPolicySpec {
         dialect: Dialect::S3,
+        credentials,
         ..spec(&["https://app*"])
     };
-    let policies = CorsPolicies::compile(vec![open]).expect("dialect s3 has them");
+    let problems = CorsPolicies::compile(vec![with(true)]).expect_err("anybody's names");
+    assert!(problems.iter().any(|problem| problem.lint.code() == "E121"));
+    let policies = CorsPolicies::compile(vec![with(false)]).expect("dialect s3 has them");
     let codes: Vec<_> = policies
         .warnings()
         .iter()
