@@ -198,10 +198,7 @@ fn origins() {
             "https://app.example.com/",
             &["there is a path", "would allow `https://app.example.com`"],
         ),
-        (
-            "null",
-            &["not as browsers send it: `null` is an opaque origin"],
-        ),
+        ("null", &["allowed only where it is listed"]),
         (
             "https://stranger.test",
             &["no pattern allows the origin", "!nearest"],

@@ -258,7 +258,8 @@ pub struct PreflightShown {
 pub struct BrowserVerdict {
     /// `without` or `with` credentials.
     pub credentials: &'static str,
-    /// For a preflight whether the actual request goes out, else whether the page may read the response.
+    /// For a preflight whether the actual request goes out, else whether the page may read the response:
+    /// not that of a redirect, which is followed.
     pub allowed: bool,
     /// In words, with the step of the Fetch standard that decided.
     pub verdict: String,

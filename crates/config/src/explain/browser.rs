@@ -2,7 +2,7 @@
 //!
 //! WHATWG Fetch §2.2.1 (safelisted methods, normalization), §2.2.2 (safelisted, forbidden and
 //! non-wildcard request headers), §3.3 (CORS protocol), §4.10 (CORS check), §4.8 (CORS-preflight fetch),
-//! §2.2.6 (safelisted response headers). Reads nothing but the heads: it shares no code with the
+//! §4.5 (HTTP-redirect fetch), §2.2.6 (safelisted response headers). Reads nothing but the heads: it shares no code with the
 //! decision (`corsair_rules`), so that one can hold the other to account. Never decides what is sent.
 
 use core::fmt;
@@ -187,6 +187,76 @@ pub fn preflight_check(
         }
     }
     Ok(())
+}
+
+/// Where a browser goes from a response whose CORS check passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// The URL, whole.
+    pub url: String,
+    /// `Origin: null` goes there: the page, this URL and that one have three origins.
+    pub opaque: bool,
+}
+
+/// Fetch §4.5, HTTP-redirect fetch, for a page of another origin than `url`; `None` for what is no
+/// redirect.
+///
+/// # Errors
+/// The step that fails.
+pub fn redirect(url: &str, response: &SeenHead) -> Result<Option<Followed>, Blocked> {
+    let location = response.get("Location");
+    let Some(location) = location.filter(|_| matches!(response.status, 301..=303 | 307 | 308))
+    else {
+        return Ok(None);
+    };
+    let target = resolve(url, &location);
+    let Some((scheme, authority)) = parts_of(&target) else {
+        let reason = "`Location` is no http or https URL";
+        return Err(Blocked::new("§4.5 step 6", reason));
+    };
+    if authority.contains('@') {
+        let reason = "`Location` has user information";
+        return Err(Blocked::new("§4.5 step 9", reason));
+    }
+    let opaque = parts_of(url) != Some((scheme, authority));
+    Ok(Some(Followed {
+        url: target,
+        opaque,
+    }))
+}
+
+/// WHATWG URL §4.4, as far as origins go: dot segments stay as they are.
+fn resolve(url: &str, location: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let path_at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(path_at);
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let begin = location.split(['/', '?', '#']).next().unwrap_or_default();
+    if begin.contains(':') {
+        location.to_owned()
+    } else if location.starts_with("//") {
+        format!("{scheme}:{location}")
+    } else if location.starts_with('/') {
+        format!("{scheme}://{authority}{location}")
+    } else if location.is_empty() || location.starts_with(['?', '#']) {
+        format!("{scheme}://{authority}{path}{location}")
+    } else {
+        let directory = path.rfind('/').map_or("/", |slash| &path[..=slash]);
+        format!("{scheme}://{authority}{directory}{location}")
+    }
+}
+
+/// Scheme and authority in lower case, without a default port; `None` unless http or https.
+fn parts_of(url: &str) -> Option<(&'static str, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (scheme, default_port) = match scheme.to_ascii_lowercase().as_str() {
+        "http" => ("http", ":80"),
+        "https" => ("https", ":443"),
+        _ => return None,
+    };
+    let authority = rest.split(['/', '?', '#']).next()?.to_ascii_lowercase();
+    let bare = authority.strip_suffix(default_port).map(str::to_owned);
+    Some((scheme, bare.unwrap_or(authority)))
 }
 
 /// What makes a preflight necessary (Fetch §4.1, main fetch); empty when none is sent.

@@ -6,7 +6,7 @@
 use super::answer::{BrowserVerdict, Explanation, PreflightShown};
 use super::browser::{
     Credentials, SeenHead, cors_check, is_forbidden_method, normalize_method, preflight_check,
-    preflight_reasons, readable_fields, unsafe_names,
+    preflight_reasons, readable_fields, redirect, unsafe_names,
 };
 use super::question::Question;
 
@@ -151,13 +151,31 @@ fn actual_verdict(
             readable: Vec::new(),
         };
     }
-    match cors_check(origin, response, credentials) {
-        Ok(()) => BrowserVerdict {
+    let checked = cors_check(origin, response, credentials);
+    match checked.and_then(|()| redirect(&question.url, response)) {
+        Ok(None) => BrowserVerdict {
             credentials: name,
             allowed: true,
             verdict: "allowed: the page may read the response".to_owned(),
             readable: readable_fields(response, credentials),
         },
+        Ok(Some(next)) => {
+            let with = if next.opaque {
+                "`Origin: null`"
+            } else {
+                "the same Origin"
+            };
+            BrowserVerdict {
+                credentials: name,
+                allowed: false,
+                verdict: format!(
+                    "redirected: follows to `{}`, with {with}; what is answered there decides \
+                     (Fetch §4.5)",
+                    next.url
+                ),
+                readable: Vec::new(),
+            }
+        }
         Err(why) => BrowserVerdict::blocked(name, "blocked", &why),
     }
 }

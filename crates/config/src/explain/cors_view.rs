@@ -4,8 +4,8 @@
 
 use corsair_http1::{KnownField, Request};
 use corsair_rules::{
-    ActualAnswer, CorsPolicies, OriginExplanation, OriginTest, PolicyStanding, PolicyTrace,
-    PreflightAnswer, RequestOrigin,
+    ActualAnswer, CorsPolicies, NotSerialized, OriginExplanation, OriginTest, PolicyStanding,
+    PolicyTrace, PreflightAnswer, RequestOrigin,
 };
 
 use super::answer::{CorsShown, NearShown, PolicyShown, RuleShown};
@@ -101,6 +101,10 @@ impl View<'_> {
             let says = "the response's content type is outside `when.content_type`";
             shown.says.push(says.to_owned());
         }
+        if trace.standing == PolicyStanding::Passthrough {
+            self.timing(index, &trace.origin, &mut shown);
+            return shown;
+        }
         self.origin(index, &trace.origin, &mut shown);
         if !trace.method_allowed {
             let method = String::from_utf8_lossy(self.method);
@@ -116,6 +120,19 @@ impl View<'_> {
                 .push(format!("not in `request_headers`: {names}"));
         }
         shown
+    }
+
+    /// All that is left to the node where the upstream decides.
+    fn timing(&self, index: usize, test: &OriginTest, shown: &mut PolicyShown) {
+        let view = self.route.cors.views().nth(index);
+        if !view.is_some_and(|policy| policy.timing()) {
+            return;
+        }
+        let before = shown.says.len();
+        self.origin(index, test, shown);
+        for says in &mut shown.says[before..] {
+            says.insert_str(0, "for `Timing-Allow-Origin`: ");
+        }
     }
 
     fn origin(&self, index: usize, test: &OriginTest, shown: &mut PolicyShown) {
@@ -137,6 +154,14 @@ impl View<'_> {
             OriginTest::Compared(OriginExplanation::Matched { rule }) => {
                 shown.says.push("the origin is allowed".to_owned());
                 shown.rule = Some(self.rule(index, *rule));
+            }
+            OriginTest::Compared(OriginExplanation::NotSerialized {
+                reason: NotSerialized::Opaque,
+                ..
+            }) => {
+                let says = "`null` is sent by sandboxed frames, local files and after some \
+                            redirects, and allowed only where it is listed";
+                shown.says.push(says.to_owned());
             }
             OriginTest::Compared(OriginExplanation::NotSerialized { reason, meant }) => {
                 shown

@@ -127,6 +127,7 @@ impl Ticket<'_, '_> {
             ("preflight", _, true) => "preflight granted",
             ("preflight", _, false) => "preflight refused",
             ("not-cors", ..) => "not a CORS request",
+            (_, "passthrough", _) => "left to the upstream",
             (_, "constant", true) => "answered alike for everybody",
             (_, _, true) => "granted",
             (_, _, false) => "not granted",
@@ -170,13 +171,12 @@ impl Ticket<'_, '_> {
             "preflight",
             &format!("a browser asks first, because of {because}"),
         )?;
-        if let Some(cors) = &preflight.cors {
+        if preflight.answered_by == "upstream" {
+            self.line("", "answered by the upstream, taken to answer the same")?;
+        } else if let Some(cors) = &preflight.cors {
             let word = if cors.granted { "granted" } else { "refused" };
-            let by = preflight.answered_by;
-            self.line(
-                "",
-                &format!("answered by the {by}: {word} ({})", cors.outcome),
-            )?;
+            let text = format!("answered by the node: {word} ({})", cors.outcome);
+            self.line("", &text)?;
             for policy in cors.policies.iter().filter(|_| !cors.granted) {
                 self.policy(policy)?;
             }

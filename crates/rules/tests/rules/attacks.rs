@@ -250,7 +250,10 @@ fn stars_anywhere_are_reported() {
         .map(|problem| problem.lint.code())
         .collect();
     assert_eq!(codes, ["W103"]);
-    check_granted(&policies, "https://app.evil.net");
+    let stranger = "https://app.evil.net";
+    let told = actual(&policies, RequestOrigin::One(stranger.as_bytes()));
+    let expected = format!("Access-Control-Allow-Origin: {stranger}\r\n{NOTHING}");
+    assert_eq!(told, expected);
     for value in [
         "https://app/x",
         "https://app@evil.net",
