@@ -621,3 +621,63 @@ fn a_408_that_crosses_a_request_is_not_its_answer() {
     upstream.expect("GET /c").raw(late).close();
     node.get("/c").send().is(408);
 }
+
+/// A port that nobody listens on: bound by us, and never listening.
+fn dead_port() -> (socket2::Socket, String) {
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let socket = socket.expect("a socket");
+    socket.bind(&any.into()).expect("a free loopback port");
+    let bound = socket.local_addr().expect("bound").as_socket();
+    let port = bound.expect("an internet address").port();
+    (socket, format!("127.0.0.1:{port}"))
+}
+
+#[test]
+fn a_failure_has_one_name_whatever_asked() {
+    let (_held, address) = dead_port();
+    let node = NodeConfig::before_address(&address).start();
+    let mut client = node.client();
+    for _ in 0..10 {
+        for (method, forwarded) in [
+            ("GET", "uri-miss"),
+            ("OPTIONS", "method"),
+            ("POST", "method"),
+        ] {
+            let response = client.ask(method, "/a").send();
+            response
+                .is(502)
+                .body("the upstream refuses the connection\n");
+            assert_eq!(response.cache_parameter("fwd").as_deref(), Some(forwarded));
+            let detail = response.cache_parameter("detail");
+            assert_eq!(detail.as_deref(), Some("upstream-refused"));
+        }
+        let with_body = client.ask("PUT", "/a").body("a body").send();
+        with_body.is(502);
+        assert_eq!(with_body.cache_parameter("fwd").as_deref(), Some("method"));
+        client = node.client();
+    }
+    // The operator hears of it, and not forty times.
+    node.said("upstream `u` refuses the connection: ");
+    let told = node.talk();
+    let told = told.iter().filter(|line| line.contains("upstream `u`"));
+    assert_eq!(told.count(), 1);
+}
+
+#[test]
+fn a_stale_response_that_must_not_be_sent_fails_as_stale() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header("Cache-Control", "max-age=0, must-revalidate")
+        .header("ETag", "\"1\"")
+        .body("once");
+    upstream.expect("GET /a").always().reset();
+    node.get("/a").send().is(200);
+    let response = node.get("/a").send();
+    response.is(502).cache("stale");
+    let detail = response.cache_parameter("detail");
+    assert_eq!(detail.as_deref(), Some("upstream-broken"));
+}

@@ -78,7 +78,8 @@ outcomes! {
     Preflight "preflight" Handling::Local;
     /// The node answered something else itself: no such site, a limit, a malformed request.
     Local "local" Handling::Local;
-    /// The upstream failed, and nothing stored could stand in.
+    /// The upstream failed, and nothing stored could stand in. `Cache-Status` says as what the
+    /// request was forwarded instead.
     Error "error" Handling::Forward("uri-miss");
 }
 

@@ -206,8 +206,8 @@ impl Surroundings<'_> {
             persistence: Persistence::Close,
             ..context
         };
-        let cache_status = CacheStatus::new(Outcome::Local);
-        self.refuse(told, &context, (status, reason), cache_status);
+        let said = (Outcome::Local, CacheStatus::new(Outcome::Local));
+        self.refuse(told, &context, (status, reason), said);
     }
 
     fn refuse(
@@ -215,13 +215,14 @@ impl Surroundings<'_> {
         told: &mut Explanation,
         context: &HeadContext<'_>,
         (status, reason): Refusal,
-        cache_status: CacheStatus<'_>,
+        (outcome, cache_status): (Outcome, CacheStatus<'_>),
     ) {
         told.refused = Some(reason.to_owned());
         let own = OwnResponse {
             status,
             unsatisfied: None,
             length: reason.len() as u64 + 1,
+            outcome,
             cache_status,
         };
         self.own(told, context, &own);
@@ -232,8 +233,7 @@ impl Surroundings<'_> {
         let mut section = FieldSection::new();
         own_fields(&mut section);
         let content_type = Some(OWN_CONTENT_TYPE);
-        let outcome = own.cache_status.outcome;
-        told.operations = self.operations(context, own.status, content_type, outcome, section);
+        told.operations = self.operations(context, own.status, content_type, own.outcome, section);
         let mut out = Vec::new();
         context.own(own, self.date(), &mut FieldSection::new(), &mut out);
         told.respond(own.status, &out);
@@ -270,8 +270,9 @@ impl Surroundings<'_> {
             return Ok(());
         }
         if RequestDirectives::parse(context.request).only_if_cached {
-            let cache_status = CacheStatus::new(Outcome::OnlyIfCached);
-            self.refuse(told, context, (504, ONLY_IF_CACHED), cache_status);
+            let outcome = Outcome::OnlyIfCached;
+            let said = (outcome, CacheStatus::new(outcome));
+            self.refuse(told, context, (504, ONLY_IF_CACHED), said);
             return Ok(());
         }
         if let Lookup::Alone(reason) = asked.lookup
@@ -287,7 +288,7 @@ impl Surroundings<'_> {
             Err(failed) => {
                 let stale_if_error = context.route.cache.stale_if_error;
                 told.cache = Some(CacheShown::failed(key, stale_if_error));
-                let said = FailureAnswer::of_fill(failed.failure.kind());
+                let said = FailureAnswer::new(failed.failure.kind(), Outcome::Miss);
                 self.fail(told, context, failed, said);
                 return Ok(());
             }
@@ -351,12 +352,9 @@ impl Surroundings<'_> {
         said: FailureAnswer,
     ) {
         told.request.upstream_failure = Some(FailureShown::of(failed.failure, failed.why));
-        let FailureAnswer {
-            status,
-            text,
-            cache_status,
-        } = said;
-        self.refuse(told, context, (status, text), cache_status);
+        let refusal = (said.status, said.text);
+        let said = (said.outcome, said.cache_status);
+        self.refuse(told, context, refusal, said);
     }
 
     /// An exchange that the cache has nothing to do with.
@@ -374,7 +372,7 @@ impl Surroundings<'_> {
         let answer = match upstream.answer(condition) {
             Ok(answer) => answer,
             Err(failed) => {
-                let said = FailureAnswer::of_pass(failed.failure);
+                let said = FailureAnswer::new(failed.failure.kind(), outcome);
                 let context = without_reading(*context, body);
                 return self.fail(told, &context, failed, said);
             }
@@ -429,6 +427,7 @@ impl Surroundings<'_> {
                         status: 416,
                         unsatisfied: Some(length),
                         length: 0,
+                        outcome: cache_status.outcome,
                         cache_status,
                     };
                     return self.own(told, context, &own);

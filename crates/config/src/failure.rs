@@ -50,85 +50,72 @@ impl UpstreamFailure {
     /// In words, behind "the upstream".
     #[must_use]
     pub const fn in_words(self) -> &'static str {
-        match self {
-            Self::Unresolved => "has a name without an address",
-            Self::Refused => "refuses the connection",
-            Self::ConnectTimeout => "accepts no connection within `connect_timeout`",
-            Self::Broken => "closes the connection before a response head",
-            Self::Timeout => "sends no response head within `response_timeout`",
-            Self::Malformed => "answers what is not HTTP/1.1 (RFC 9112)",
-        }
+        let (_the_upstream, words) = sentence(self.kind()).split_at("the upstream ".len());
+        words
     }
 
-    /// The token for `Cache-Status` and the body's one sentence, where the request went by itself.
-    #[must_use]
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::Unresolved => "upstream-unresolved",
-            Self::Refused => "upstream-refused",
-            Self::ConnectTimeout => "upstream-connect-timeout",
-            Self::Broken => "upstream-broken",
-            Self::Timeout => "upstream-timeout",
-            Self::Malformed => "upstream-malformed",
-        }
-    }
-
-    /// What it is for those who wait for a shared fetch.
+    /// What it is for those who wait for a shared fetch, and in `Cache-Status`.
     #[must_use]
     pub const fn kind(self) -> FailureKind {
         match self {
-            Self::Unresolved | Self::Refused => FailureKind::Connect,
-            Self::ConnectTimeout | Self::Timeout => FailureKind::Timeout,
-            Self::Broken => FailureKind::Truncated,
+            Self::Unresolved => FailureKind::Unresolved,
+            Self::Refused => FailureKind::Refused,
+            Self::ConnectTimeout => FailureKind::ConnectTimeout,
+            Self::Timeout => FailureKind::Timeout,
+            Self::Broken => FailureKind::Broken,
             Self::Malformed => FailureKind::Malformed,
         }
     }
 }
 
-/// What is said instead of the upstream's response.
+/// The one sentence of the body.
+const fn sentence(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Unresolved => "the upstream has a name without an address",
+        FailureKind::Refused => "the upstream refuses the connection",
+        FailureKind::ConnectTimeout => {
+            "the upstream accepts no connection within `connect_timeout`"
+        }
+        FailureKind::Timeout => "the upstream sends no response head within `response_timeout`",
+        FailureKind::Broken => "the upstream closes the connection before a response head",
+        FailureKind::Malformed => "the upstream answers what is not HTTP/1.1 (RFC 9112)",
+        FailureKind::Abandoned => "the upstream was not asked to the end",
+    }
+}
+
+/// What is said instead of the upstream's response: the same whether the request went by itself or
+/// waited for a fetch that others share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailureAnswer {
     /// The status.
     pub status: u16,
     /// The body, without its line end.
     pub text: &'static str,
-    /// What to say in `Cache-Status`.
+    /// What became of the request, for metrics and `${cache}`.
+    pub outcome: Outcome,
+    /// What to say in `Cache-Status`: why the request was forwarded, and how that failed.
     pub cache_status: CacheStatus<'static>,
 }
 
 impl FailureAnswer {
-    /// For a request that waited for a fetch which may be stored and shared.
+    /// For a request that was forwarded as `forwarded_as` says.
     ///
     /// ```
-    /// use corsair_config::{FailureAnswer, UpstreamFailure};
-    /// assert_eq!(FailureAnswer::of_fill(UpstreamFailure::Timeout.kind()).status, 504);
+    /// use corsair_cache::{FailureKind, Outcome};
+    /// use corsair_config::FailureAnswer;
+    /// let answer = FailureAnswer::new(FailureKind::Timeout, Outcome::Pass);
+    /// assert_eq!((answer.status, answer.outcome), (504, Outcome::Error));
+    /// assert_eq!(answer.cache_status.outcome, Outcome::Pass);
     /// ```
     #[must_use]
-    pub const fn of_fill(kind: FailureKind) -> Self {
-        let status = kind.status();
+    pub const fn new(kind: FailureKind, forwarded_as: Outcome) -> Self {
         Self {
-            status,
-            text: match status {
-                504 => "the upstream did not answer in time",
-                _ => "the upstream failed",
-            },
+            status: kind.status(),
+            text: sentence(kind),
+            outcome: Outcome::Error,
             cache_status: CacheStatus {
                 detail: Some(kind.as_str()),
-                ..CacheStatus::new(Outcome::Error)
-            },
-        }
-    }
-
-    /// For a request that the cache had nothing to do with.
-    #[must_use]
-    pub const fn of_pass(failure: UpstreamFailure) -> Self {
-        let reason = failure.reason();
-        Self {
-            status: failure.kind().status(),
-            text: reason,
-            cache_status: CacheStatus {
-                detail: Some(reason),
-                ..CacheStatus::new(Outcome::Error)
+                ..CacheStatus::new(forwarded_as)
             },
         }
     }

@@ -342,8 +342,7 @@ impl HeadContext<'_> {
         own_fields(section);
         date_line(date, out);
         let content_type = Some(OWN_CONTENT_TYPE);
-        let outcome = own.cache_status.outcome;
-        self.edited_fields(own.status, content_type, outcome, section, out);
+        self.edited_fields(own.status, content_type, own.outcome, section, out);
         if let Some(length) = own.unsatisfied {
             content_range(out, None, length);
         }
@@ -375,6 +374,8 @@ pub struct OwnResponse<'a> {
     pub unsatisfied: Option<u64>,
     /// Bytes of its body.
     pub length: u64,
+    /// What to call it in metrics and in `${cache}`.
+    pub outcome: Outcome,
     /// What to say in `Cache-Status`.
     pub cache_status: CacheStatus<'a>,
 }

@@ -438,13 +438,13 @@ fn what_the_node_says_for_an_upstream_that_fails() {
         &format!("{page} | < !refused"),
         &[
             "upstream taken to fail: it refuses the connection",
-            "refused 502: the upstream failed",
+            "refused 502: the upstream refuses the connection",
             "cors granted (granted)",
             "not stored (upstream-error)",
             "no stored response would stand in: `stale_if_error` is 0s",
             "HTTP/1.1 502 Bad Gateway",
             "Vary: Origin",
-            "Cache-Status: edge-1; fwd=uri-miss; detail=connect",
+            "Cache-Status: edge-1; fwd=uri-miss; detail=upstream-refused",
             "Access-Control-Allow-Origin: https://app.example.com",
             "without credentials allowed: the page may read the response",
         ],
@@ -462,7 +462,7 @@ fn what_the_node_says_for_an_upstream_that_fails() {
         &[
             "answered by the node: granted",
             "504 Gateway Timeout",
-            "detail=upstream-connect-timeout",
+            "fwd=method; detail=upstream-connect-timeout",
             "with credentials allowed",
         ],
     );

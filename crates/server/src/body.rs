@@ -27,7 +27,7 @@ pub(crate) enum BodyError {
     #[error("too slow")]
     TooSlow,
     /// More bytes than the limit.
-    #[error("too large")]
+    #[error("body too large")]
     TooLarge,
     /// Nobody wants the rest: the response is complete without it.
     #[error("called off")]

@@ -11,20 +11,33 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use corsair_cache::VaryOrigin;
-use corsair_config::{Plan, Reflections, SitePlan, reflected_origin, varies_by_origin};
+use corsair_config::{
+    Plan, Reflections, SitePlan, UpstreamFailure, reflected_origin, varies_by_origin,
+};
 use corsair_http1::{FieldSection, KnownField, Request};
 use corsair_rules::{CorsOutcome, RequestOrigin, ShadowVerdict};
 
 use crate::exchange::Seen;
 use crate::metrics::Counter;
 
-/// Something that an operator should hear of, once.
+/// Something that an operator should hear of, though not each time that it happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// An upstream answers with the request's own `Origin` and no `Vary: Origin`.
     ReflectsWithoutVary {
         /// The first host pattern of the site.
         site: String,
+    },
+    /// An upstream brings no response.
+    UpstreamFails {
+        /// Its name in the configuration.
+        upstream: String,
+        /// How.
+        failure: UpstreamFailure,
+        /// What more is known.
+        why: Option<String>,
+        /// How often it was not told since the last time.
+        untold: u64,
     },
 }
 
@@ -38,6 +51,21 @@ impl fmt::Display for Notice {
                  once per origin. Let the upstream send `Vary: Origin`, or let the node decide: \
                  [site.cors]"
             ),
+            Self::UpstreamFails {
+                upstream,
+                failure,
+                why,
+                untold,
+            } => {
+                write!(f, "warning: upstream `{upstream}` {}", failure.in_words())?;
+                if let Some(why) = why {
+                    write!(f, ": {why}")?;
+                }
+                match untold {
+                    0 => Ok(()),
+                    untold => write!(f, " ({untold} more since this was told last)"),
+                }
+            }
         }
     }
 }

@@ -409,7 +409,7 @@ fn refuse_on_route(seen: &Seen<'_>, batch: &mut Batch, status: u16, reason: &str
         &seen,
         batch,
         status,
-        CacheStatus::new(Outcome::Local),
+        (Outcome::Local, CacheStatus::new(Outcome::Local)),
         reason,
     );
     Next::Answered(Persistence::Close)
@@ -417,7 +417,8 @@ fn refuse_on_route(seen: &Seen<'_>, batch: &mut Batch, status: u16, reason: &str
 
 fn only_if_cached(seen: &Seen<'_>, batch: &mut Batch) -> Next {
     let status = CacheStatus::new(Outcome::OnlyIfCached);
-    respond::refusal(seen, batch, 504, status, ONLY_IF_CACHED);
+    let said = (Outcome::OnlyIfCached, status);
+    respond::refusal(seen, batch, 504, said, ONLY_IF_CACHED);
     Next::Answered(seen.persistence)
 }
 

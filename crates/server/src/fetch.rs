@@ -124,7 +124,7 @@ impl Waiter<'_> {
                     return self.send_stored(client, &stored, outcome, Some(role)).await;
                 }
                 HeadStep::NotStorable(reason) => return self.alone(client, reason).await,
-                HeadStep::Failed(failure) => return self.failed(client, failure).await,
+                HeadStep::Failed(failure) => return self.failed(client, failure, role).await,
                 HeadStep::Rejoin => {
                     if let Some(stored) = self.stored_meanwhile() {
                         let role = Some(Role::Follower);
@@ -232,7 +232,12 @@ impl Waiter<'_> {
         }
     }
 
-    async fn failed(&self, client: &mut ClientSide<'_>, failure: FillFailure) -> Answered {
+    async fn failed(
+        &self,
+        client: &mut ClientSide<'_>,
+        failure: FillFailure,
+        role: Role,
+    ) -> Answered {
         if self.fill.reuse == Reuse::StaleIfError
             && let Some(stale) = &self.fill.stale
         {
@@ -240,15 +245,16 @@ impl Waiter<'_> {
                 .send_stored(client, stale, Outcome::HitStaleError, None)
                 .await;
         }
-        let FailureAnswer {
-            status,
-            text,
-            cache_status,
-        } = FailureAnswer::of_fill(failure.kind);
+        let answer = FailureAnswer::new(failure.kind, self.fill.outcome);
+        let cache_status = CacheStatus {
+            collapsed: role == Role::Follower,
+            ..answer.cache_status
+        };
+        let said = (answer.outcome, cache_status);
         let persistence = self.forward.persistence(self.worker);
         Answered::Sent(
             client
-                .refuse(self.forward, status, cache_status, text, persistence)
+                .refuse(self.forward, answer.status, said, answer.text, persistence)
                 .await,
         )
     }

@@ -43,7 +43,7 @@ impl From<BodyError> for Ended {
     fn from(error: BodyError) -> Self {
         let kind = match error {
             BodyError::Truncated | BodyError::Socket(_) | BodyError::CalledOff => {
-                FailureKind::Truncated
+                FailureKind::Broken
             }
             BodyError::Malformed | BodyError::TooLarge => FailureKind::Malformed,
             BodyError::TooSlow => FailureKind::Timeout,
@@ -98,7 +98,10 @@ impl Leader<'_> {
         };
         let fetched = match self.fetch(&upstream, self.validatable()).await {
             Ok(fetched) => fetched,
-            Err(error) => return self.fail(lead, &error),
+            Err(error) => {
+                upstream.note_failure(&error);
+                return lead.fail(FillFailure::from(&error));
+            }
         };
         if fetched.response.status() != 304 {
             return self
@@ -126,7 +129,10 @@ impl Leader<'_> {
                     self.publish(&upstream, lead, ticket, request, fetched)
                         .await;
                 }
-                Err(error) => self.fail(lead, &error),
+                Err(error) => {
+                    upstream.note_failure(&error);
+                    lead.fail(FillFailure::from(&error));
+                }
             },
         }
     }
@@ -205,11 +211,6 @@ impl Leader<'_> {
             fields,
             |notice| self.worker.shared.tell(notice),
         )
-    }
-
-    fn fail(&self, lead: Lead, error: &UpstreamError) {
-        self.worker.metrics.counters.upstream_failures.increment();
-        lead.fail(FillFailure::from(error));
     }
 
     async fn publish(

@@ -13,6 +13,7 @@ mod cors_watch;
 mod deadline;
 mod descriptors;
 mod exchange;
+mod failure_watch;
 mod fetch;
 mod forward;
 mod front;

@@ -65,7 +65,7 @@ impl ClientSide<'_> {
         &mut self,
         forward: &Forward,
         status: u16,
-        cache_status: CacheStatus<'_>,
+        said: (Outcome, CacheStatus<'_>),
         reason: &str,
         persistence: Persistence,
     ) -> Persistence {
@@ -78,7 +78,7 @@ impl ClientSide<'_> {
             .batch
             .as_mut()
             .expect("the batch is back after every send");
-        respond::refusal(&seen, batch, status, cache_status, reason);
+        respond::refusal(&seen, batch, status, said, reason);
         match self.flush().await {
             Ok(()) => persistence,
             Err(ClientGone) => Persistence::Close,
@@ -119,9 +119,10 @@ pub(crate) async fn run(
             without_body(&upstream, &mut client, forward, outcome).await
         }
         BodyLength::Fixed(length) if length > body_max => {
-            let status = CacheStatus::new(outcome);
+            let said = (outcome, CacheStatus::new(outcome));
+            let reason = BodyError::TooLarge.to_string();
             client
-                .refuse(forward, 413, status, "body too large", Persistence::Close)
+                .refuse(forward, 413, said, &reason, Persistence::Close)
                 .await
         }
         BodyLength::Fixed(_) | BodyLength::Chunked | BodyLength::UntilClose => {
@@ -143,31 +144,30 @@ async fn without_body(
         _ => Retry::Never,
     };
     let head = forward.upstream_head(Purpose::Pass, None);
-    match upstream.exchange(method, head, retry).await {
+    let error = match upstream.exchange(method, head, retry).await {
         Ok(response) if response.status() == 304 && !forward.request().any_of(CONDITIONS) => {
-            let error = UpstreamError::Malformed("304 unasked");
-            refuse_for(client, forward, &error, forward.persistence(client.worker)).await
+            UpstreamError::Malformed("304 unasked")
         }
-        Ok(response) => relay(upstream, client, forward, response, outcome).await,
-        Err(error) => refuse_for(client, forward, &error, forward.persistence(client.worker)).await,
-    }
+        Ok(response) => return relay(upstream, client, forward, response, outcome).await,
+        Err(error) => error,
+    };
+    let said = (outcome, forward.persistence(client.worker));
+    refuse_for(upstream, client, forward, &error, said).await
 }
 
-/// Answers for an upstream that failed.
-pub(crate) async fn refuse_for(
+/// Answers for an upstream that failed a request which was forwarded as `outcome` says.
+async fn refuse_for(
+    upstream: &Upstream<'_>,
     client: &mut ClientSide<'_>,
     forward: &Forward,
     error: &UpstreamError,
-    persistence: Persistence,
+    (outcome, persistence): (Outcome, Persistence),
 ) -> Persistence {
-    client.worker.metrics.counters.upstream_failures.increment();
-    let FailureAnswer {
-        status,
-        text,
-        cache_status,
-    } = FailureAnswer::of_pass(error.failure());
+    upstream.note_failure(error);
+    let answer = FailureAnswer::new(error.failure().kind(), outcome);
+    let said = (answer.outcome, answer.cache_status);
     client
-        .refuse(forward, status, cache_status, text, persistence)
+        .refuse(forward, answer.status, said, answer.text, persistence)
         .await
 }
 
@@ -320,7 +320,7 @@ async fn with_body(
     forward: &Forward,
     outcome: Outcome,
 ) -> Persistence {
-    let connection = match begin_upload(upstream, client, buffer, forward).await {
+    let connection = match begin_upload(upstream, client, buffer, forward, outcome).await {
         Ok(connection) => connection,
         Err(persistence) => return persistence,
     };
@@ -334,7 +334,8 @@ async fn with_body(
             refuse_for_client(client, forward, &error, outcome).await
         }
         (Upload::Complete | Upload::UpstreamStopped, Err(error)) => {
-            refuse_for(client, forward, &error, Persistence::Close).await
+            let said = (outcome, Persistence::Close);
+            refuse_for(upstream, client, forward, &error, said).await
         }
         (Upload::Complete | Upload::ClientFailed(_) | Upload::UpstreamStopped, Ok(_)) => {
             Persistence::Close
@@ -349,15 +350,23 @@ async fn begin_upload(
     client: &mut ClientSide<'_>,
     buffer: &ReceiveBuffer,
     forward: &Forward,
+    outcome: Outcome,
 ) -> Result<upstream::Connection, Persistence> {
-    let mut connection = match upstream.connect(Reuse::Allowed).await {
-        Ok(connection) => connection,
-        Err(error) => return Err(refuse_for(client, forward, &error, Persistence::Close).await),
-    };
     let head = forward.upstream_head(Purpose::Pass, None);
-    if let (Err(error), _) = upstream.send(&mut connection, head).await {
-        return Err(refuse_for(client, forward, &error, Persistence::Close).await);
-    }
+    let begun = match upstream.connect(Reuse::Allowed).await {
+        Ok(mut connection) => {
+            let (sent, _head) = upstream.send(&mut connection, head).await;
+            sent.map(|()| connection)
+        }
+        Err(error) => Err(error),
+    };
+    let connection = match begun {
+        Ok(connection) => connection,
+        Err(error) => {
+            let said = (outcome, Persistence::Close);
+            return Err(refuse_for(upstream, client, forward, &error, said).await);
+        }
+    };
     if forward.expects == Expectation::Continue && buffer.is_empty() {
         client
             .batch()
@@ -461,12 +470,12 @@ async fn refuse_for_client(
         | BodyError::Malformed
         | BodyError::CalledOff => 400,
     };
-    let cache_status = CacheStatus::new(outcome);
+    let said = (outcome, CacheStatus::new(outcome));
     client
         .refuse(
             forward,
             status,
-            cache_status,
+            said,
             &error.to_string(),
             Persistence::Close,
         )

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use corsair_config::{Plan, via_pseudonym};
 
 use crate::cors_watch::CorsWatch;
+use crate::failure_watch::FailureWatch;
 
 /// A plan with everything that workers derive from it once.
 pub(crate) struct LivePlan {
@@ -25,6 +26,8 @@ pub(crate) struct LivePlan {
     pub(crate) vary_of_refusals: &'static str,
     /// What is seen of its sites beside deciding CORS.
     pub(crate) cors_watch: CorsWatch,
+    /// What is told of upstreams that fail, in the plan's order.
+    pub(crate) failures: Vec<FailureWatch>,
     /// The node's name as `Via` has it: a token (RFC 9110 §7.6.3).
     pub(crate) pseudonym: String,
 }
@@ -59,6 +62,8 @@ impl LivePlan {
         let pseudonym = via_pseudonym(&plan.node.name);
         let watched_before = before.map(|before| (&*before.plan, &before.cors_watch));
         let cors_watch = CorsWatch::new(&plan, workers, watched_before);
+        let failures = plan.upstreams.iter().map(|_| FailureWatch::default());
+        let failures = failures.collect();
         let vary_of_refusals = plan.vary_of_refusals();
         Self {
             plan,
@@ -66,6 +71,7 @@ impl LivePlan {
             addresses,
             vary_of_refusals,
             cors_watch,
+            failures,
             pseudonym,
         }
     }

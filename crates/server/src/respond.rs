@@ -153,6 +153,7 @@ pub(crate) fn unsatisfiable(
         status: 416,
         unsatisfied: Some(length),
         length: 0,
+        outcome: status.outcome,
         cache_status: status,
     };
     own_head(seen, &own, section, batch.arena());
@@ -275,12 +276,12 @@ pub(crate) fn preflight(seen: &Seen<'_>, batch: &mut Batch) {
 }
 
 /// Answers with a status of the node's own, under the route's rules: browsers can read it across
-/// origins like any other response.
+/// origins like any other response. The outcome is for metrics and `${cache}`.
 pub(crate) fn refusal(
     seen: &Seen<'_>,
     batch: &mut Batch,
     status: u16,
-    cache_status: CacheStatus<'_>,
+    (outcome, cache_status): (Outcome, CacheStatus<'_>),
     reason: &str,
 ) {
     let length = match reason.len() as u64 {
@@ -291,6 +292,7 @@ pub(crate) fn refusal(
         status,
         unsatisfied: None,
         length,
+        outcome,
         cache_status,
     };
     let out = batch.arena();
@@ -307,8 +309,7 @@ fn own_head(seen: &Seen<'_>, own: &OwnResponse<'_>, section: &mut FieldSection, 
     let cors = seen.head_context().own(own, date, section, out);
     // Operations may have changed what conditions on the content type go by.
     own_fields(section);
-    let outcome = own.cache_status.outcome;
-    count(seen, own.status, outcome, Some(section), cors);
+    count(seen, own.status, own.outcome, Some(section), cors);
 }
 
 /// Answers a request that belongs to no route, and says that the connection ends. `method` is empty

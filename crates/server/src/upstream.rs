@@ -21,6 +21,7 @@ use corsair_http1::{
 
 use crate::body::receive_more;
 use crate::buffer::{BodyBuffers, HomedBuffer};
+use crate::cors_watch::Notice;
 use crate::deadline::{Deadline, Late};
 use crate::io::{self as wire, Receiver, Sender, Socket};
 use crate::plan::{LivePlan, millis};
@@ -70,6 +71,17 @@ impl UpstreamError {
             Self::Broken => UpstreamFailure::Broken,
             Self::ResponseTimeout => UpstreamFailure::Timeout,
             Self::Malformed(_) => UpstreamFailure::Malformed,
+        }
+    }
+}
+
+impl UpstreamError {
+    /// What more there is to say of it to the operator.
+    fn why(&self) -> Option<String> {
+        match self {
+            Self::Connect(error) => Some(error.to_string()),
+            Self::Malformed(why) => Some((*why).to_owned()),
+            Self::NoAddress | Self::ConnectTimeout | Self::Broken | Self::ResponseTimeout => None,
         }
     }
 }
@@ -259,6 +271,24 @@ impl Upstream<'_> {
             return self.attempt(connection, method, request).await.0;
         }
         result
+    }
+
+    /// Counts an exchange that brought no response, and lets the operator know of the first of its kind
+    /// in a minute.
+    pub(crate) fn note_failure(&self, error: &UpstreamError) {
+        self.worker.metrics.counters.upstream_failures.increment();
+        let now_s = self.worker.clock.mono_ms() / 1000;
+        let failure = error.failure();
+        let watch = &self.live.failures[self.index];
+        if let Some(untold) = watch.note(failure, now_s) {
+            // With nobody to hear it the counters say it all.
+            let _told = self.worker.shared.tell(Notice::UpstreamFails {
+                upstream: self.live.plan.upstreams[self.index].name.clone(),
+                failure,
+                why: error.why(),
+                untold,
+            });
+        }
     }
 
     async fn attempt(

@@ -27,16 +27,18 @@ impl FillFailure {
 /// What went wrong with the upstream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum FailureKind {
+    /// Its name has no address.
+    Unresolved,
     /// No connection.
-    Connect,
+    Refused,
+    /// No connection in time.
+    ConnectTimeout,
     /// No answer, or no more of it, in time.
     Timeout,
     /// The connection ended before the answer did.
-    Truncated,
+    Broken,
     /// The answer is no valid HTTP.
     Malformed,
-    /// The node could not, for reasons of its own.
-    Local,
     /// The leader went away unfinished.
     Abandoned,
 }
@@ -46,9 +48,9 @@ impl FailureKind {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::Connect | Self::Truncated | Self::Malformed => 502,
-            Self::Timeout => 504,
-            Self::Local | Self::Abandoned => 503,
+            Self::Unresolved | Self::Refused | Self::Broken | Self::Malformed => 502,
+            Self::ConnectTimeout | Self::Timeout => 504,
+            Self::Abandoned => 503,
         }
     }
 
@@ -56,11 +58,12 @@ impl FailureKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Connect => "connect",
-            Self::Timeout => "timeout",
-            Self::Truncated => "truncated",
-            Self::Malformed => "malformed",
-            Self::Local => "local",
+            Self::Unresolved => "upstream-unresolved",
+            Self::Refused => "upstream-refused",
+            Self::ConnectTimeout => "upstream-connect-timeout",
+            Self::Timeout => "upstream-timeout",
+            Self::Broken => "upstream-broken",
+            Self::Malformed => "upstream-malformed",
             Self::Abandoned => "abandoned",
         }
     }

@@ -359,7 +359,7 @@ fn a_failure_is_shared() {
     assert!(stage.fills.is_empty());
     assert_eq!(
         (FAILURE.kind.status(), FAILURE.kind.as_str()),
-        (504, "timeout")
+        (504, "upstream-timeout")
     );
 }
 

@@ -14,7 +14,7 @@ use crate::upstream::{BODY_BYTES_MAX, Kind};
 use crate::world::{Shared, Wait, hash_of, key_of};
 
 const FAILURE: FillFailure = FillFailure {
-    kind: FailureKind::Truncated,
+    kind: FailureKind::Broken,
     retry: Retry::Safe,
 };
 
