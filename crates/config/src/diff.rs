@@ -1,12 +1,14 @@
 //! What a new configuration newly allows and newly refuses, compared with an old one.
 //!
-//! Sites are paired by what serves the same hosts, routes by what serves the same paths; for each pair the
-//! live CORS policies are compared: origins exactly (`rules::PatternSpace`), then per method, request
-//! header and content type, then what goes out with a grant (credentials, exposed headers and so on). A
-//! witness is an origin for which the two really decide differently. Where the upstream decides on one
-//! side and the node on the other, nothing can be proved, and it counts as widened; so does what star
-//! patterns of dialect `s3` leave open when the exact search is given up. Pure.
+//! Sites are paired by what serves the same hosts, routes by what serves the same paths and methods; for
+//! each pair the live CORS policies are compared: origins exactly (`rules::PatternSpace`), then per
+//! method, request header and content type, then what goes out with a grant (credentials, exposed headers
+//! and so on). A witness is an origin for which the two really decide differently. What cannot be proved
+//! counts as widened: another decider (the node, the upstream, both under `duplicate`), another upstream
+//! that decides, another set of header operations on the same fields, and what is left open when the
+//! search among crossing patterns is given up. The upstream is taken to answer both sides alike. Pure.
 
+mod operations;
 mod pairs;
 mod policies;
 
@@ -48,6 +50,8 @@ pub struct RouteDiff {
     pub hosts: Vec<String>,
     /// The path pattern; `None` for the sites' own settings.
     pub path: Option<String>,
+    /// A request, or the preflight before one, that these two routes answer; empty when none was found.
+    pub request: String,
     /// `file:line` in the old configuration; `None` when nothing served these hosts there.
     pub old: Option<String>,
     /// `file:line` in the new configuration, likewise.
@@ -74,16 +78,15 @@ pub struct PlanDiff {
 pub fn diff(old: (&Plan, &PlanPlaces), new: (&Plan, &PlanPlaces)) -> PlanDiff {
     let mut routes = Vec::new();
     for pair in pairs::pairs(old, new) {
-        let mut changes = policies::compare(
-            pair.old.map(|route| &*route.cors),
-            pair.new.map(|route| &*route.cors),
-        );
-        changes.extend(pair.presence());
+        let mut changes = policies::compare((pair.old, old.0), (pair.new, new.0));
+        changes.extend(operations::compare(pair.old, pair.new));
+        changes.extend(pair.notes());
         changes.sort_by_key(|change| change.direction);
         if !changes.is_empty() {
             routes.push(RouteDiff {
                 hosts: pair.hosts,
                 path: pair.path,
+                request: pair.request,
                 old: pair.old.and_then(|route| old.1.route(route.id)),
                 new: pair.new.and_then(|route| new.1.route(route.id)),
                 changes,
@@ -114,7 +117,8 @@ impl fmt::Display for PlanDiff {
             let path = route.path.as_deref().unwrap_or("the site's own settings");
             let place = |place: &Option<String>| place.clone().unwrap_or_else(|| "-".to_owned());
             writeln!(out, "{hosts}  {path}")?;
-            writeln!(out, "  {} → {}", place(&route.old), place(&route.new))?;
+            let (old, new) = (place(&route.old), place(&route.new));
+            writeln!(out, "  {old} → {new}  {}", route.request)?;
             let mut shown = (None, 0);
             for change in &route.changes {
                 let kind = Some((change.direction, change.facet));

@@ -175,8 +175,11 @@ fn crossing_stars_are_no_matter_of_samples() {
         "{witness}"
     );
     // The deciding policy's resource policy; of those who are granted nothing, the first one's.
-    let same_site = policy(apps, "") + &policy(tests, "resource_policy = \"same-site\"");
-    let found = compare(&old, &same_site);
+    let embeds = |value: &str| {
+        let own = |value: &str| format!("resource_policy = \"{value}\"");
+        policy(apps, &own("cross-origin")) + &policy(tests, &own(value))
+    };
+    let found = compare(&embeds("cross-origin"), &embeds("same-site"));
     let [change] = &*found.routes[0].changes else {
         panic!("{found:?}");
     };

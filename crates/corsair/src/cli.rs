@@ -84,11 +84,12 @@ Examples:
   corsair diff live.toml next.toml
   corsair diff --format json live.toml next.toml | jq '.routes[].changes[]'
 
-Origins, methods, request headers, content types and what goes out with a grant are compared
-exactly, also over several policies: the first that passes decides. Two limits. Where the upstream
-answers in one of the two, nothing is proved, and it counts as newly allowed. Where star patterns of
-dialect s3 cross so often that the search is given up, the difference is told without an example,
-and counts.
+Routes are compared wherever some path and method takes both. Origins, methods, request headers,
+content types and what goes out with a grant are compared exactly, also over several policies: the
+first that passes decides. What cannot be proved counts as newly allowed: another decider (the node,
+the upstream, both side by side), another upstream that decides, other header operations on the
+fields that say who may read, embed or time a response, and patterns that cross so often that the
+search is given up, which is told without an example.
 
 Exit codes:
   0  nothing is newly allowed

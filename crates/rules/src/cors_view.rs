@@ -45,6 +45,12 @@ impl PolicyView<'_> {
         }
     }
 
+    /// Whether the same value is sent to everybody, so that nobody comes to a later policy.
+    #[must_use]
+    pub fn is_constant(self) -> bool {
+        !self.policy.is_listed()
+    }
+
     /// Whether this method passes.
     #[must_use]
     pub fn allows_method(self, method: &str) -> bool {

@@ -25,7 +25,7 @@ pub struct HeaderConditionSpec {
 }
 
 /// Compiled conditions.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Condition {
     /// Lowest and highest status.
     status: Vec<(u16, u16)>,
@@ -85,6 +85,11 @@ impl Condition {
             && self.paths.is_empty()
             && self.media.is_empty()
             && self.request.is_empty()
+    }
+
+    /// Whether it looks at the response's content type.
+    pub(crate) fn asks_content_type(&self) -> bool {
+        !self.media.is_empty()
     }
 
     /// Whether it tells HEAD from GET. Only these two are answered from the store (RFC 9111 §4), so a

@@ -152,7 +152,7 @@ pub struct EditContext<'a> {
     pub request: Option<Request<'a>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verb {
     Set(Template),
     Add(Template),

@@ -39,8 +39,8 @@ impl HeaderPolicy {
     #[must_use]
     pub fn trace(&self, section: &mut FieldSection, context: &EditContext<'_>) -> Vec<OpTrace> {
         let traces = self.ops().iter().map(|op| OpTrace {
-            op: verb_of(&op.verb),
-            name: shown_name(op),
+            op: op.verb.as_op(),
+            name: op.shown_name(),
             effect: trace_op(op, section, context),
         });
         traces.collect()
@@ -102,28 +102,34 @@ fn lines(section: &FieldSection) -> Vec<String> {
         .collect()
 }
 
-fn shown_name(op: &Op) -> String {
-    let name = String::from_utf8_lossy(&op.name);
-    match op.verb {
-        Verb::RemovePrefix => format!("{name}*"),
-        Verb::Set(_)
-        | Verb::Add(_)
-        | Verb::Append(_)
-        | Verb::Merge(_)
-        | Verb::Default(_)
-        | Verb::Remove
-        | Verb::Replace(..) => name.into_owned(),
+impl Op {
+    /// The name as it is written, with its final star.
+    pub(crate) fn shown_name(&self) -> String {
+        let name = String::from_utf8_lossy(&self.name);
+        match self.verb {
+            Verb::RemovePrefix => format!("{name}*"),
+            Verb::Set(_)
+            | Verb::Add(_)
+            | Verb::Append(_)
+            | Verb::Merge(_)
+            | Verb::Default(_)
+            | Verb::Remove
+            | Verb::Replace(..) => name.into_owned(),
+        }
     }
 }
 
-fn verb_of(verb: &Verb) -> HeaderOp {
-    match verb {
-        Verb::Set(_) => HeaderOp::Set,
-        Verb::Add(_) => HeaderOp::Add,
-        Verb::Append(_) => HeaderOp::Append,
-        Verb::Merge(_) => HeaderOp::Merge,
-        Verb::Default(_) => HeaderOp::Default,
-        Verb::Remove | Verb::RemovePrefix => HeaderOp::Remove,
-        Verb::Replace(..) => HeaderOp::Replace,
+impl Verb {
+    /// The verb as a configuration has it.
+    pub(crate) fn as_op(&self) -> HeaderOp {
+        match self {
+            Self::Set(_) => HeaderOp::Set,
+            Self::Add(_) => HeaderOp::Add,
+            Self::Append(_) => HeaderOp::Append,
+            Self::Merge(_) => HeaderOp::Merge,
+            Self::Default(_) => HeaderOp::Default,
+            Self::Remove | Self::RemovePrefix => HeaderOp::Remove,
+            Self::Replace(..) => HeaderOp::Replace,
+        }
     }
 }

@@ -21,6 +21,7 @@ pub mod header_policy;
 mod header_request;
 mod header_template;
 mod header_trace;
+mod header_view;
 mod host_bytes;
 mod host_hash;
 pub mod host_name;
@@ -35,6 +36,7 @@ mod origin_set;
 mod public_suffix;
 mod requested_headers;
 pub mod route;
+mod route_kinds;
 mod seed_form;
 pub mod site;
 mod star_anywhere;
@@ -55,6 +57,7 @@ pub use header_policy::{
 };
 pub use header_template::VALUE_BYTES_MAX;
 pub use header_trace::{OpEffect, OpTrace};
+pub use header_view::OperationView;
 pub use inclusion::{Outside, PatternSpace};
 pub use lint::{
     LINT_TABLE, Lint, LintRow, OpPlace, OpProblem, PolicyPlace, PolicyProblem, Severity,
@@ -67,6 +70,7 @@ pub use origin_set::OriginSet;
 pub use public_suffix::Strangers;
 pub use requested_headers::{REQUESTED_BYTES_MAX, REQUESTED_MEMBERS_MAX};
 pub use route::{MethodSet, PathPattern, PathPatternError, RouteTable};
+pub use route_kinds::RouteKinds;
 pub use seed_form::{SeedForm, SeedOpSpec, SeedSibling, fold_seed_siblings, read_seed_form};
 pub use site::{HostPattern, HostPatternError, SiteConflict, SiteTable};
 pub use vary::{ExistingOrigin, VARY_MEMBERS_MAX, merge_vary};

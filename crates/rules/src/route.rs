@@ -10,6 +10,7 @@
 use crate::glob::Glob;
 use core::cmp::Ordering;
 use core::fmt;
+use std::collections::BTreeSet;
 
 /// A path pattern: `/a/b`, `*` for one segment or a part of one, `/**` at the end for any rest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -255,14 +256,14 @@ impl MethodSet {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Taker {
     methods: MethodSet,
     route: usize,
 }
 
 /// One position in the paths: what may follow, most specific first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Node {
     /// Sorted by text.
     literals: Vec<(Box<[u8]>, u32)>,
@@ -283,7 +284,7 @@ struct Node {
 /// assert_eq!(routes.find(b"/fonts/a.woff2", b"GET"), Some(2));
 /// assert_eq!(routes.find(b"/index.html", b"GET"), Some(1));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteTable {
     nodes: Vec<Node>,
     unreachable: Vec<usize>,
@@ -397,10 +398,72 @@ impl RouteTable {
         &self.unreachable
     }
 
+    /// The methods that some route lists, each once, for reports.
+    #[must_use]
+    pub fn methods(&self) -> BTreeSet<String> {
+        let takers = self
+            .nodes
+            .iter()
+            .flat_map(|node| node.ends.iter().chain(&node.rests));
+        let listed = takers.flat_map(|taker| match &taker.methods {
+            MethodSet::Any => &[],
+            MethodSet::Listed(methods) => methods.as_slice(),
+        });
+        listed.map(|method| method.to_string()).collect()
+    }
+
+    /// A node of the tree; 0 is the root.
+    pub(crate) fn node(&self, node: u32) -> NodeView<'_> {
+        NodeView {
+            node: &self.nodes[node as usize],
+        }
+    }
+
     /// Whether there are no routes at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.nodes.len() == 1 && self.nodes[0].rests.is_empty()
+    }
+}
+
+/// One position in the paths, read back for reports.
+#[derive(Clone, Copy)]
+pub(crate) struct NodeView<'t> {
+    node: &'t Node,
+}
+
+impl<'t> NodeView<'t> {
+    pub(crate) fn literals(self) -> impl Iterator<Item = &'t [u8]> {
+        self.node.literals.iter().map(|(text, _)| &**text)
+    }
+
+    /// The part stars; `*` alone is none.
+    pub(crate) fn globs(self) -> impl Iterator<Item = &'t Glob> {
+        self.node
+            .stars
+            .iter()
+            .filter_map(|(segment, _)| match segment {
+                Segment::Part(glob) => Some(glob),
+                Segment::Literal(_) | Segment::One => None,
+            })
+    }
+
+    /// Whether a route goes on from here with `**`.
+    pub(crate) fn has_rests(self) -> bool {
+        !self.node.rests.is_empty()
+    }
+
+    /// The nodes behind a segment.
+    pub(crate) fn below(self, text: &[u8]) -> Vec<u32> {
+        let literals = &self.node.literals;
+        let literal = literals.binary_search_by(|(own, _)| (**own).cmp(text));
+        let stars = self.node.stars.iter();
+        let by_star = stars.filter(|(segment, _)| segment.matches(text));
+        let by_literal = literal.ok().map(|place| literals[place].1);
+        by_literal
+            .into_iter()
+            .chain(by_star.map(|(_, next)| *next))
+            .collect()
     }
 }
 

@@ -1,53 +1,75 @@
-//! The live CORS policies of one route against those of another.
+//! The CORS policies of one route against those of another.
 //!
 //! A request passes when one policy allows its origin, method, requested headers and content type
 //! together (spec §3). So what a route allows for a fixed method, set of headers and type is the union of
 //! the origins of the policies that allow those, and two unions are compared exactly. Methods, headers and
 //! types fall into finitely many kinds (`policies/kinds.rs`). What goes out with a grant is
-//! `policies/grants.rs`.
+//! `policies/grants.rs`, and who decides at all `policies/deciders.rs`.
 
+mod deciders;
 mod grants;
 mod kinds;
 
 use std::collections::{HashMap, HashSet};
 
-use corsair_rules::{
-    CorsPolicies, OriginPattern, Outside, PatternSpace, PolicyStanding, PolicyView,
-};
+use corsair_rules::{OriginPattern, Outside, PatternSpace, PolicyStanding, PolicyView};
 
 use super::{Change, Direction};
+use crate::plan::{Plan, RoutePlan};
+use deciders::Decider;
+pub(super) use kinds::content_types;
 use kinds::{Kind, Kinds};
 
-/// The changes between two routes; `None` where no route answers, so that nothing is granted.
-pub(super) fn compare(old: Option<&CorsPolicies>, new: Option<&CorsPolicies>) -> Vec<Change> {
-    let (old, new) = (Side::of(old), Side::of(new));
-    match (old.decides, new.decides) {
-        (Decider::Upstream, Decider::Upstream) => return Vec::new(),
-        (Decider::Upstream, Decider::Node) => {
-            return vec![change_of_decider(
-                "the upstream decided, now the node does",
-                &new,
-            )];
-        }
-        (Decider::Node, Decider::Upstream) => {
-            return vec![change_of_decider(
-                "the node decided, now the upstream does",
-                &old,
-            )];
-        }
-        (Decider::Node, Decider::Node) => {}
+/// A route in its plan; none where no site serves the request, so that nothing is granted.
+type Routed<'p> = (Option<&'p RoutePlan>, &'p Plan);
+
+/// The changes between two routes.
+pub(super) fn compare(old: Routed<'_>, new: Routed<'_>) -> Vec<Change> {
+    let (before, after) = (Decider::of(old.0), Decider::of(new.0));
+    if let Some(change) = deciders::compare((before, old), (after, new)) {
+        return vec![change];
     }
-    let mut changes = Vec::new();
-    origins(&old, &new, Direction::Widened, &mut changes);
-    origins(&new, &old, Direction::Narrowed, &mut changes);
+    let mut changes: Vec<Change> = deciders::another_upstream((after, old), new)
+        .into_iter()
+        .collect();
+    match after {
+        Decider::Upstream => timing_and_embedding(old.0, new.0, &mut changes),
+        Decider::Nobody | Decider::Node | Decider::Both => {
+            decisions(old.0, new.0, &mut changes);
+        }
+    }
+    if let (Some(old), Some(new)) = (old.0, new.0) {
+        changes.extend(deciders::fields_left_to_upstream(old, new));
+        changes.extend(deciders::behind_a_constant(old, new));
+        let is_told =
+            |own: &Change| own.direction == Direction::Widened && own.facet == "resource_policy";
+        if !changes.iter().any(is_told) {
+            changes.extend(deciders::embedding_by_grant(old, new));
+        }
+    }
+    if after == Decider::Both {
+        changes.extend(deciders::left_alone(&changes));
+    }
+    changes
+}
+
+/// What the node decides on both sides.
+fn decisions(old: Option<&RoutePlan>, new: Option<&RoutePlan>, changes: &mut Vec<Change>) {
+    let live = |view: &PolicyView<'_>| view.standing() == PolicyStanding::Live;
+    let are_served = old.is_some() && new.is_some();
+    let (old, new) = (Side::of(old, live), Side::of(new, live));
+    origins(&old, &new, Direction::Widened, changes);
+    origins(&new, &old, Direction::Narrowed, changes);
     let kinds = Kinds::of(&old, &new);
     for (from, to, direction) in [
         (&old, &new, Direction::Widened),
         (&new, &old, Direction::Narrowed),
     ] {
-        facets(from, to, direction, &kinds, &mut changes);
+        facets(from, to, direction, &kinds, changes);
     }
-    grants::compare(&old, &new, &kinds, &mut changes);
+    if are_served {
+        grants::compare(&old, &new, &kinds, changes);
+    }
     if !kinds.has_all_headers && old.starred_headers() != new.starred_headers() {
         changes.push(Change {
             direction: Direction::Widened,
@@ -56,52 +78,61 @@ pub(super) fn compare(old: Option<&CorsPolicies>, new: Option<&CorsPolicies>) ->
             witness: None,
         });
     }
-    changes
 }
 
-/// Nothing can be proved about an upstream, so this counts as widened.
-fn change_of_decider(detail: &str, node: &Side<'_>) -> Change {
-    let mut patterns = node.patterns().into_iter();
-    Change {
-        direction: Direction::Widened,
-        facet: "cors",
-        detail: detail.to_owned(),
-        witness: patterns.find_map(|pattern| sample_of(&pattern)),
+/// What the node writes where the upstream decides on both sides: who may time the response, who may
+/// embed it.
+fn timing_and_embedding(
+    old: Option<&RoutePlan>,
+    new: Option<&RoutePlan>,
+    changes: &mut Vec<Change>,
+) {
+    let passes = |view: &PolicyView<'_>| view.standing() == PolicyStanding::Passthrough;
+    let times = |view: &PolicyView<'_>| passes(view) && view.timing();
+    let (old_timers, new_timers) = (Side::of(old, times), Side::of(new, times));
+    let (old, new) = (Side::of(old, passes), Side::of(new, passes));
+    let mut kinds = Kinds::of(&old, &new);
+    // Preflights are the upstream's.
+    kinds.headers.clear();
+    let mut who = Vec::new();
+    origins(&old_timers, &new_timers, Direction::Widened, &mut who);
+    origins(&new_timers, &old_timers, Direction::Narrowed, &mut who);
+    for (from, to, direction) in [
+        (&old_timers, &new_timers, Direction::Widened),
+        (&new_timers, &old_timers, Direction::Narrowed),
+    ] {
+        facets(from, to, direction, &kinds, &mut who);
     }
+    changes.extend(who.into_iter().map(|change| Change {
+        detail: match change.facet {
+            "origin" => change.detail,
+            facet => format!("{facet} {}", change.detail),
+        },
+        facet: "timing",
+        ..change
+    }));
+    let mut sent = Vec::new();
+    grants::compare(&old, &new, &kinds, &mut sent);
+    sent.retain(|change| matches!(change.facet, "timing" | "resource_policy"));
+    changes.extend(sent);
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Decider {
-    Node,
-    Upstream,
-}
-
-/// One side's live policies, with their origins.
+/// Policies of one side, with their origins.
 struct Side<'p> {
-    decides: Decider,
     policies: Vec<(PolicyView<'p>, Vec<OriginPattern>)>,
     all: PatternSpace,
 }
 
 impl<'p> Side<'p> {
-    fn of(policies: Option<&'p CorsPolicies>) -> Self {
-        let live: Vec<_> = policies
+    fn of(route: Option<&'p RoutePlan>, wanted: impl Fn(&PolicyView<'p>) -> bool) -> Self {
+        let policies: Vec<_> = route
             .into_iter()
-            .flat_map(CorsPolicies::views)
-            .filter(|view| view.standing() == PolicyStanding::Live)
+            .flat_map(|route| route.cors.views())
+            .filter(wanted)
             .map(|view| (view, view.origins()))
             .collect();
-        let decides = if policies.is_some() && live.is_empty() {
-            Decider::Upstream
-        } else {
-            Decider::Node
-        };
-        let all = PatternSpace::new(live.iter().flat_map(|(_, own)| own.clone()).collect());
-        Self {
-            decides,
-            policies: live,
-            all,
-        }
+        let all = PatternSpace::new(policies.iter().flat_map(|(_, own)| own.clone()).collect());
+        Self { policies, all }
     }
 
     /// The header patterns of each policy.
@@ -137,7 +168,7 @@ impl<'p> Side<'p> {
 }
 
 /// Any value of a pattern.
-fn sample_of(pattern: &OriginPattern) -> Option<String> {
+pub(super) fn sample_of(pattern: &OriginPattern) -> Option<String> {
     match PatternSpace::new(Vec::new()).outside(pattern) {
         Outside::Witness(text) => Some(text),
         Outside::Nothing | Outside::Undecided => None,

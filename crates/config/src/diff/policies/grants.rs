@@ -231,6 +231,17 @@ impl<'p> Side<'p> {
     }
 }
 
+/// How far a `Cross-Origin-Resource-Policy` lets others embed the response, at least and at most (Fetch
+/// §3.7): without it the upstream's own passes, or none does and any site may.
+pub(super) fn reach(value: Option<&str>) -> (u8, u8) {
+    match value {
+        Some("same-origin") => (0, 0),
+        Some("same-site") => (1, 1),
+        Some(_) => (2, 2),
+        None => (0, 2),
+    }
+}
+
 /// `Cross-Origin-Resource-Policy` of two policies.
 fn resource_policy(old: Option<PolicyView<'_>>, new: Option<PolicyView<'_>>) -> Option<Difference> {
     let value = |view: Option<PolicyView<'_>>| view.and_then(PolicyView::resource_policy);
@@ -238,18 +249,15 @@ fn resource_policy(old: Option<PolicyView<'_>>, new: Option<PolicyView<'_>>) -> 
     if before == after {
         return None;
     }
-    // Without the field any site may embed the response (Fetch §3.7).
-    let reach = |value: &Option<String>| match value.as_deref() {
-        Some("same-origin") => 0,
-        Some("same-site") => 1,
-        Some(_) | None => 2,
+    let (was, is) = (reach(before.as_deref()), reach(after.as_deref()));
+    let direction = if is.1 > was.0 {
+        Direction::Widened
+    } else if is.0 < was.1 {
+        Direction::Narrowed
+    } else {
+        Direction::Changed
     };
-    let direction = match reach(&after).cmp(&reach(&before)) {
-        std::cmp::Ordering::Greater => Direction::Widened,
-        std::cmp::Ordering::Less => Direction::Narrowed,
-        std::cmp::Ordering::Equal => Direction::Changed,
-    };
-    let shown = |value: Option<String>| value.unwrap_or_else(|| "not sent".to_owned());
+    let shown = |value: Option<String>| value.unwrap_or_else(|| "the upstream's".to_owned());
     Some(Difference {
         direction,
         facet: "resource_policy",

@@ -64,20 +64,12 @@ impl Kinds {
         let other_method = unlisted("X-ANY-OTHER", &methods);
         methods.push(other_method.clone());
 
-        let patterns: Vec<String> = views.iter().flat_map(|view| view.content_types()).collect();
-        let part = unlisted_part(&patterns);
-        let other_type = format!("{part}/{part}");
-        let mut types: Vec<String> = patterns
-            .iter()
-            .map(|pattern| pattern.replace('*', &part))
-            .collect();
-        types.extend([other_type.clone(), String::new()]);
-
+        let (types, other_type) = content_types(&views);
         let headers = HeaderNames::of(&views);
         Self {
             methods: in_order(methods),
             headers: in_order(headers.names),
-            types: in_order(types),
+            types,
             has_all_headers: headers.are_all,
             other_method,
             other_header: headers.other,
@@ -99,6 +91,19 @@ impl Kinds {
             name.to_owned()
         }
     }
+}
+
+/// One content type of each kind, in order, and the one that nobody names.
+pub(in crate::diff) fn content_types(views: &[PolicyView<'_>]) -> (Vec<String>, String) {
+    let patterns: Vec<String> = views.iter().flat_map(|view| view.content_types()).collect();
+    let part = unlisted_part(&patterns);
+    let other_type = format!("{part}/{part}");
+    let mut types: Vec<String> = patterns
+        .iter()
+        .map(|pattern| pattern.replace('*', &part))
+        .collect();
+    types.extend([other_type.clone(), String::new()]);
+    (in_order(types), other_type)
 }
 
 fn in_order(mut names: Vec<String>) -> Vec<String> {
