@@ -74,7 +74,7 @@ impl Setting {
 /// Reads the settings and writes policies and operations.
 pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), ImportError> {
     let root = read_json(draft.kind, text)?;
-    let settings = settings_of(&root)?;
+    let settings = settings_of(&root, draft)?;
     if settings.is_empty() {
         let message = "there is no `set_resp_header` function in the input";
         return Err(ImportError::at(1, message));
@@ -123,7 +123,7 @@ fn find_either<'n>(node: &'n Node, small: &str) -> Option<&'n Node> {
     entries.iter().find(same).map(|entry| &entry.node)
 }
 
-fn settings_of(root: &Node) -> Result<Vec<Setting>, ImportError> {
+fn settings_of(root: &Node, draft: &mut Draft) -> Result<Vec<Setting>, ImportError> {
     let mut list = root;
     for wrapper in ["domainConfigs", "domainConfig", "functions"] {
         if let Some(inner) = find_either(list, wrapper) {
@@ -149,11 +149,29 @@ fn settings_of(root: &Node) -> Result<Vec<Setting>, ImportError> {
                 "a function has no `functionName`",
             ));
         };
-        if name.text("functionName")? == "set_resp_header" {
-            settings.push(setting_of(function)?);
+        match name.text("functionName")? {
+            "set_resp_header" => settings.push(setting_of(function)?),
+            other => tell_function(other, function.line, draft),
         }
     }
     Ok(settings)
+}
+
+/// A function that is no response header setting.
+fn tell_function(name: &str, line: usize, draft: &mut Draft) {
+    draft.tell(Finding {
+        weight: Weight::Note,
+        line,
+        construct: format!("`{}`", clip(name)),
+        message: "only `set_resp_header` is imported; this function is left out".to_owned(),
+        request: "a request that the function acts on".to_owned(),
+        system: draft.system(),
+        theirs: "it applies".to_owned(),
+        ours: "it does not".to_owned(),
+        remedy: Some(
+            "write what it does by hand, where the configuration has a key for it".to_owned(),
+        ),
+    });
 }
 
 fn setting_of(function: &Node) -> Result<Setting, ImportError> {
@@ -326,7 +344,20 @@ fn policies_of(setting: &Setting, settings: &[Setting], draft: &mut Draft) -> Ve
         vec![setting.located()]
     };
     tell_preflight(setting, &origins, draft);
-    draft.admit(PolicyDraft { comments, spec }, &origins)
+    // A star inside a name is a pattern of dialect `s3` alone, where `*.` would be one, too.
+    let needs_s3 = |origin: &Located| dialect_of(&origin.text) == Dialect::S3;
+    let (starred, plain): (Vec<Located>, Vec<Located>) = origins.into_iter().partition(needs_s3);
+    let mut inside = PolicyDraft {
+        comments: comments.clone(),
+        spec: spec.clone(),
+    };
+    inside.spec.dialect = Dialect::S3;
+    inside
+        .comments
+        .push("a star inside a name is a pattern of dialect s3".to_owned());
+    let mut policies = draft.admit(PolicyDraft { comments, spec }, &plain);
+    policies.extend(draft.admit(inside, &starred));
+    policies
 }
 
 fn fold(sibling: &Setting, spec: &mut CorsPolicySpec, comments: &mut Vec<String>) {
@@ -385,7 +416,7 @@ fn validated_origins(setting: &Setting, draft: &mut Draft) -> Vec<Located> {
             living.push(origin);
             continue;
         }
-        match read_bytes(&origin.text, Dialect::Native) {
+        match read_bytes(&origin.text, dialect_of(&origin.text)) {
             Reading::Alike => {
                 tell_unescaped(text, &origin, draft);
                 if origin.text.contains('*') {
@@ -396,10 +427,25 @@ fn validated_origins(setting: &Setting, draft: &mut Draft) -> Vec<Located> {
                 }
                 living.push(origin);
             }
+            Reading::Dead { why, .. } if !is_mixed && origin.text.matches('*').count() > 1 => {
+                tell_stars(&origin, &why, draft);
+            }
             Reading::Dead { why, meant } => tell_dead(&origin, &why, meant, draft),
         }
     }
     living
+}
+
+/// Dialect `s3` reads a star wherever the console takes one; everything else is native.
+fn dialect_of(origin: &str) -> Dialect {
+    match OriginPattern::parse(origin, Dialect::Native) {
+        Err(_) if origin.contains('*') => Dialect::S3,
+        Ok(_) | Err(_) => Dialect::Native,
+    }
+}
+
+fn sample_of(origin: &Located) -> String {
+    sample(&origin.text, dialect_of(&origin.text))
 }
 
 /// `%x` is `x`, as in the patterns of Lua.
@@ -429,10 +475,7 @@ fn tell_unescaped(text: &str, origin: &Located, draft: &mut Draft) {
         construct: format!("`{}`", clip(text)),
         message: "the CDN's validation wants `%-` for `-`, and Corsair takes it as it stands"
             .to_owned(),
-        request: format!(
-            "GET with `Origin: {}`",
-            clip(&sample(&origin.text, Dialect::Native))
-        ),
+        request: format!("GET with `Origin: {}`", clip(&sample_of(origin))),
         system: draft.system(),
         theirs: "no CORS headers, by its documents".to_owned(),
         ours: "grants".to_owned(),
@@ -441,7 +484,7 @@ fn tell_unescaped(text: &str, origin: &Located, draft: &mut Draft) {
 }
 
 fn tell_wildcard_in_list(origin: &Located, draft: &mut Draft) {
-    let sample = sample(&origin.text, Dialect::Native);
+    let sample = sample_of(origin);
     draft.tell(Finding {
         weight: Weight::Difference,
         line: origin.line,
@@ -456,17 +499,44 @@ fn tell_wildcard_in_list(origin: &Located, draft: &mut Draft) {
 }
 
 fn tell_wildcard_alone(origin: &Located, draft: &mut Draft) {
-    let deep = sample(&origin.text, Dialect::Native).replacen("://", "://a.", 1);
+    let (deep, message) = match dialect_of(&origin.text) {
+        Dialect::Native | Dialect::Alibaba => (
+            sample_of(origin).replacen("://", "://a.", 1),
+            "`*.` is one or more whole labels here; the CDN's documents do not say",
+        ),
+        Dialect::S3 => (
+            origin.text.replacen('*', "x.y", 1),
+            "the star is any characters here, dots too; the CDN's documents do not say",
+        ),
+    };
     draft.tell(Finding {
         weight: Weight::Note,
         line: origin.line,
         construct: format!("`{}`", clip(&origin.text)),
-        message: "`*.` is one or more whole labels here; the CDN's documents do not say".to_owned(),
+        message: message.to_owned(),
         request: format!("GET with `Origin: {}`", clip(&deep)),
         system: draft.system(),
         theirs: "not documented".to_owned(),
         ours: "grants".to_owned(),
         remedy: None,
+    });
+}
+
+/// Several stars in one origin: the console's documents tell of one, and no dialect here has more.
+fn tell_stars(origin: &Located, why: &str, draft: &mut Draft) {
+    draft.tell(Finding {
+        weight: Weight::Difference,
+        line: origin.line,
+        construct: format!("`{}`", clip(&origin.text)),
+        message: format!("an origin with several stars has no form here and is left out: {why}"),
+        request: format!(
+            "GET with `Origin: {}`",
+            clip(&origin.text.replace('*', "x"))
+        ),
+        system: draft.system(),
+        theirs: "grants, if it takes each star for a pattern".to_owned(),
+        ours: "no CORS headers".to_owned(),
+        remedy: Some("list the origins that were meant, each with one star at most".to_owned()),
     });
 }
 
@@ -483,7 +553,7 @@ fn tell_preflight(setting: &Setting, origins: &[Located], draft: &mut Draft) {
             .to_owned(),
         request: format!(
             "OPTIONS with `Origin: {}` and `Access-Control-Request-Method: GET`",
-            clip(&sample(&origin.text, Dialect::Native))
+            clip(&sample_of(origin))
         ),
         system: draft.system(),
         theirs: "the upstream's status, which the browser needs to be 2xx".to_owned(),

@@ -47,7 +47,10 @@ pub(super) fn settle(settings: Vec<Setting>, draft: &mut Draft) -> Vec<Setting> 
                 settled.push(setting);
                 continue;
             }
-            Outcome::Later(later) => later,
+            Outcome::Later(later) => {
+                tell_overridden(earlier, &setting, draft);
+                later
+            }
             Outcome::None => {
                 tell_removed(earlier, &setting, draft);
                 Setting {
@@ -108,6 +111,29 @@ fn rewritten(value: &str, rewrite: &Setting) -> Option<String> {
         Switch::On => value.replace(&source, &rewrite.destination),
         Switch::Off => value.replacen(&source, &rewrite.destination, 1),
     })
+}
+
+/// An earlier value of which nothing is left, unless that is what the later setting is for.
+fn tell_overridden(earlier: &Setting, later: &Setting, draft: &mut Draft) {
+    match (later.verb, later.duplicate) {
+        (Verb::Add, Switch::Off) | (Verb::Modify, _) => {}
+        (Verb::Add, Switch::On) | (Verb::Delete | Verb::Rewrite, _) => return,
+    }
+    let key = clip(&later.key);
+    draft.tell(Finding {
+        weight: Weight::Note,
+        line: earlier.line,
+        construct: format!("`{key}: {}`", clip(&earlier.value)),
+        message: format!(
+            "the setting in line {} comes behind it and sets the header anew, so this one is left out",
+            later.line
+        ),
+        request: "any GET with an `Origin`".to_owned(),
+        system: draft.system(),
+        theirs: format!("`{key}` by line {}", later.line),
+        ours: "the same".to_owned(),
+        remedy: None,
+    });
 }
 
 fn tell_removed(earlier: &Setting, later: &Setting, draft: &mut Draft) {
