@@ -13,6 +13,8 @@ pub(super) struct Manifest {
     pub(super) name: String,
     pub(super) annotations: Vec<(String, Located)>,
     pub(super) rules: Vec<HostRule>,
+    /// Where the paths go that no rule names (`defaultBackend`).
+    pub(super) default: Option<Backend>,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,7 @@ fn bare(document: &Node, annotations: &Node) -> Result<Manifest, ImportError> {
         name: "annotations".to_owned(),
         annotations: annotations_of(annotations)?,
         rules: Vec::new(),
+        default: None,
     })
 }
 
@@ -132,24 +135,19 @@ fn manifest_of(node: &Node) -> Result<Manifest, ImportError> {
         None => Vec::new(),
     };
     let mut rules = Vec::new();
+    let mut default = None;
     if let Some(spec) = node.find("spec") {
-        let default = spec.find("defaultBackend").or_else(|| spec.find("backend"));
+        let backend = spec.find("defaultBackend").or_else(|| spec.find("backend"));
+        default = backend.map(|backend| backend_of(backend, namespace));
         if let Some(list) = spec.find("rules") {
             for rule in list.list("rules")? {
                 rules.push(host_rule_of(rule, namespace)?);
             }
         }
-        if rules.is_empty()
-            && let Some(backend) = default
-        {
+        if rules.is_empty() && default.is_some() {
             rules.push(HostRule {
                 host: "*".to_owned(),
-                paths: vec![PathRule {
-                    line: backend.line,
-                    path: "/".to_owned(),
-                    kind: PathKind::Prefix,
-                    backend: backend_of(backend, namespace),
-                }],
+                paths: Vec::new(),
             });
         }
     }
@@ -158,6 +156,7 @@ fn manifest_of(node: &Node) -> Result<Manifest, ImportError> {
         name: clip(text("name").unwrap_or("without a name")),
         annotations,
         rules,
+        default,
     })
 }
 

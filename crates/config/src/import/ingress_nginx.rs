@@ -7,6 +7,8 @@
 //! validate becomes `*`; every `OPTIONS` request of an allowed origin is answered 204; methods and
 //! headers are only listed, never enforced; no `Vary`.
 
+mod annotations;
+
 use super::ImportError;
 use super::alibaba::add_always_allowed;
 use super::bucket::{MAX_AGE_KEPT_S, max_age_comment};
@@ -14,7 +16,7 @@ use super::draft::{
     Draft, Located, PolicyDraft, RouteDraft, SiteDraft, UpstreamDraft, never_empty,
 };
 use super::finding::{Finding, Weight};
-use super::ingress::{Backend, HostRule, Manifest, PathKind, PathRule, read_manifests};
+use super::ingress::{Backend, Manifest, PathKind, PathRule, read_manifests};
 use super::origins::sample;
 use crate::report::clip;
 use corsair_rules::{
@@ -35,7 +37,7 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), ImportError> {
     let manifests = read_manifests(text)?;
     let mut policies = Vec::with_capacity(manifests.len());
     for manifest in &manifests {
-        tell_other_annotations(manifest, draft);
+        annotations::tell(manifest, draft);
         policies.push(policies_of(manifest, draft));
     }
     let mut sites = Sites::default();
@@ -375,45 +377,6 @@ fn tell_once(manifest: &Manifest, origins: &[Located], draft: &mut Draft) {
     );
 }
 
-fn tell_other_annotations(manifest: &Manifest, draft: &mut Draft) {
-    const EDITS: [&str; 3] = ["add_header", "more_set_headers", "more_clear_headers"];
-    for (name, text) in &manifest.annotations {
-        let edits = || EDITS.iter().any(|edit| text.text.contains(edit));
-        let (message, theirs, ours, remedy) = match name.as_str() {
-            "custom-headers" => (
-                "the response headers stand in a ConfigMap, which is not imported",
-                format!("the headers of the ConfigMap `{}`", clip(&text.text)),
-                "none of them",
-                "write each as a [[site.header]]",
-            ),
-            "upstream-vhost" => (
-                "the `Host` that the upstream is asked for is not imported",
-                format!("the upstream is asked for `Host: {}`", clip(&text.text)),
-                "the upstream is asked for the `Host` of the request",
-                "write it as `host` of the [[upstream]]",
-            ),
-            snippet if snippet.ends_with("-snippet") && edits() => (
-                "pieces of nginx configuration are not imported, and this one edits headers",
-                "the headers it writes".to_owned(),
-                "none of them",
-                "write each as a [[site.header]]",
-            ),
-            _ => continue,
-        };
-        draft.tell(Finding {
-            weight: Weight::Difference,
-            line: text.line,
-            construct: format!("`{}`", clip(name)),
-            message: message.to_owned(),
-            request: "any GET".to_owned(),
-            system: draft.system(),
-            theirs,
-            ours: ours.to_owned(),
-            remedy: Some(remedy.to_owned()),
-        });
-    }
-}
-
 /// Sites by host, in the order of the input.
 #[derive(Debug, Default)]
 struct Sites {
@@ -425,31 +388,38 @@ struct Sites {
 struct Site {
     host: String,
     line: usize,
-    /// Of the path `/`; else of what came first.
-    backend: Backend,
+    /// Where the paths go that no route names; none where the controller answers 404.
+    own: Option<Own>,
+    /// Of those paths, and of the routes of the same Ingress.
     policies: Vec<PolicyDraft>,
     names: Vec<String>,
     routes: Vec<RouteDraft>,
     taken: HashSet<String>,
 }
 
+#[derive(Debug)]
+struct Own {
+    /// Of the Ingress that says so.
+    line: usize,
+    backend: Backend,
+}
+
+/// Stands in for the controller's own backend. A name of Kubernetes has no dot in it.
+const NO_BACKEND: &str = "no.backend";
+
+/// Whether a path is every path.
+fn is_whole(path: &PathRule) -> bool {
+    match path.kind {
+        PathKind::Prefix => path.path.trim_end_matches('/').is_empty(),
+        PathKind::Exact => false,
+    }
+}
+
 impl Sites {
     fn add(&mut self, manifest: &Manifest, policies: &[PolicyDraft], draft: &mut Draft) {
-        let anywhere = [HostRule {
-            host: "*".to_owned(),
-            paths: Vec::new(),
-        }];
-        let rules = if manifest.rules.is_empty() {
-            &anywhere[..]
-        } else {
-            &manifest.rules
-        };
-        for rule in rules {
-            if HostPattern::parse(&rule.host).is_err() {
-                tell_host(manifest, &rule.host, draft);
-                continue;
-            }
-            let unknown = PathRule {
+        if manifest.rules.is_empty() {
+            // Annotations alone: where they stand is not said.
+            let somewhere = PathRule {
                 line: manifest.line,
                 path: "/".to_owned(),
                 kind: PathKind::Prefix,
@@ -458,12 +428,14 @@ impl Sites {
                     server: "http://127.0.0.1:9000".to_owned(),
                 },
             };
-            let paths = if rule.paths.is_empty() {
-                std::slice::from_ref(&unknown)
-            } else {
-                &rule.paths
-            };
-            self.add_host(manifest, &rule.host, paths, policies, draft);
+            self.add_host(manifest, "*", &[somewhere], policies, draft);
+        }
+        for rule in &manifest.rules {
+            if HostPattern::parse(&rule.host).is_err() {
+                tell_host(manifest, &rule.host, draft);
+                continue;
+            }
+            self.add_host(manifest, &rule.host, &rule.paths, policies, draft);
         }
     }
 
@@ -480,34 +452,29 @@ impl Sites {
             .iter()
             .position(|site| HostPattern::parse(&site.host) == HostPattern::parse(host))
             .unwrap_or_else(|| {
-                let whole = paths
-                    .iter()
-                    .find(|path| path.path == "/")
-                    .unwrap_or(&paths[0]);
                 self.sites.push(Site {
                     host: host.to_owned(),
                     line: manifest.line,
-                    backend: whole.backend.clone(),
-                    policies: policies.to_vec(),
+                    own: None,
+                    policies: Vec::new(),
                     names: Vec::new(),
                     routes: Vec::new(),
                     taken: HashSet::new(),
                 });
                 self.sites.len() - 1
             });
-        let backend = self.sites[at].backend.clone();
-        self.name_of(&backend);
+        self.sites[at].take_whole(manifest, paths, policies);
         let mut named = Vec::with_capacity(paths.len());
         for path in paths {
             named.push(self.name_of(&path.backend));
         }
         let site = &mut self.sites[at];
-        let is_own = site.line == manifest.line;
         if !site.names.contains(&manifest.name) {
             site.names.push(manifest.name.clone());
         }
+        let own = site.own.as_ref().filter(|own| own.line == manifest.line);
         for (path, upstream) in paths.iter().zip(named) {
-            if is_own && path.backend == site.backend {
+            if own.is_some_and(|own| own.backend == path.backend) {
                 continue;
             }
             for pattern in patterns_of(path, draft) {
@@ -518,7 +485,7 @@ impl Sites {
                     comments: vec![format!("Ingress `{}`, line {}", manifest.name, path.line)],
                     path: pattern,
                     upstream: upstream.clone(),
-                    policies: (!is_own).then(|| policies.to_vec()),
+                    policies: own.is_none().then(|| policies.to_vec()),
                 });
             }
         }
@@ -540,11 +507,19 @@ impl Sites {
 
     /// Writes what is used: a path that could not be read may have been all of its backend.
     fn finish(mut self, draft: &mut Draft) {
-        let backends: Vec<Backend> = self.sites.iter().map(|site| site.backend.clone()).collect();
-        let names: Vec<String> = backends
-            .iter()
-            .map(|backend| self.name_of(backend))
-            .collect();
+        let mut names = Vec::with_capacity(self.sites.len());
+        for at in 0..self.sites.len() {
+            names.push(match &self.sites[at].own {
+                Some(own) => {
+                    let backend = own.backend.clone();
+                    self.name_of(&backend)
+                }
+                None => {
+                    tell_no_backend(&self.sites[at], draft);
+                    NO_BACKEND.to_owned()
+                }
+            });
+        }
         for backend in self.upstreams.clone() {
             let name = self.name_of(&backend);
             let mut routes = self.sites.iter().flat_map(|site| &site.routes);
@@ -558,21 +533,87 @@ impl Sites {
                 host: None,
             });
         }
-        for (site, upstream) in self.sites.into_iter().zip(names) {
-            let mut comments = vec![format!("Ingress `{}`", site.names.join("`, `"))];
-            if site.policies.is_empty() {
-                comments.push("no CORS there: the service's own passes through".to_owned());
-            }
-            draft.sites.push(SiteDraft {
-                comments,
-                hosts: vec![site.host],
-                upstream,
-                policies: site.policies,
-                operations: Vec::new(),
-                routes: site.routes,
+        if names.iter().any(|name| name == NO_BACKEND) {
+            draft.upstreams.push(UpstreamDraft {
+                comments: vec![
+                    "Nothing listens there: for the paths that no Ingress names. Put a server that"
+                        .to_owned(),
+                    "answers 404, if clients shall see that.".to_owned(),
+                ],
+                name: NO_BACKEND.to_owned(),
+                server: "http://127.0.0.1:9".to_owned(),
+                host: None,
             });
         }
+        for (site, upstream) in self.sites.into_iter().zip(names) {
+            draft.sites.push(site.written(upstream));
+        }
     }
+}
+
+impl Site {
+    /// Takes the backend of every path, or the default one, when none was there before.
+    fn take_whole(&mut self, manifest: &Manifest, paths: &[PathRule], policies: &[PolicyDraft]) {
+        if self.own.is_some() {
+            return;
+        }
+        let whole = paths.iter().find(|path| is_whole(path));
+        let Some(backend) = whole
+            .map(|path| &path.backend)
+            .or(manifest.default.as_ref())
+            .cloned()
+        else {
+            return;
+        };
+        if whole.is_some() {
+            // The older Ingress has the path; another default backend would not have it.
+            self.taken.insert("/**".to_owned());
+        }
+        self.own = Some(Own {
+            line: manifest.line,
+            backend,
+        });
+        self.policies = policies.to_vec();
+    }
+
+    fn written(self, upstream: String) -> SiteDraft {
+        let mut comments = vec![format!("Ingress `{}`", self.names.join("`, `"))];
+        match self.own {
+            Some(_) if self.policies.is_empty() => {
+                comments.push("no CORS there: the service's own passes through".to_owned());
+            }
+            Some(_) => {}
+            None => comments.push("only the routes below are served".to_owned()),
+        }
+        SiteDraft {
+            comments,
+            hosts: vec![self.host],
+            upstream,
+            policies: self.policies,
+            operations: Vec::new(),
+            routes: self.routes,
+        }
+    }
+}
+
+fn tell_no_backend(site: &Site, draft: &mut Draft) {
+    let host = match site.host.as_str() {
+        "*" => "any.example".to_owned(),
+        host => host.replacen('*', "any", 1),
+    };
+    draft.tell(Finding {
+        weight: Weight::Difference,
+        line: site.line,
+        construct: format!("host `{}`", clip(&site.host)),
+        message: "no rule names the path `/` and there is no default backend, so that every path \
+                  without a rule is the controller's own"
+            .to_owned(),
+        request: format!("GET http://{}/corsair-any", clip(&host)),
+        system: draft.system(),
+        theirs: "404".to_owned(),
+        ours: format!("502: nothing listens at the upstream `{NO_BACKEND}`"),
+        remedy: Some(format!("put a server that answers 404 in `{NO_BACKEND}`")),
+    });
 }
 
 /// The paths of ours that a path of an Ingress is.
