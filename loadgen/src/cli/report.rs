@@ -55,7 +55,7 @@ pub(super) fn report(flags: &Report) -> anyhow::Result<()> {
 
 fn update(readme: &Path, artefact: &Artefact, path: &Path) -> anyhow::Result<()> {
     let text = read(readme)?;
-    let source = path.display().to_string();
+    let source = named_from(readme, path);
     let updated = tables::replace(&text, artefact, &source)
         .with_context(|| format!("{}", readme.display()))?;
     if updated == text {
@@ -69,6 +69,16 @@ fn update(readme: &Path, artefact: &Artefact, path: &Path) -> anyhow::Result<()>
         readme.display()
     )?;
     Ok(())
+}
+
+/// The artefact's path as a reader of `readme` knows it: from its folder, where it lies below that.
+fn named_from(readme: &Path, path: &Path) -> String {
+    let whole = |path: &Path| path.canonicalize().ok();
+    let below = whole(path).zip(whole(readme)).and_then(|(path, readme)| {
+        let below = path.strip_prefix(readme.parent()?).ok()?;
+        Some(below.to_owned())
+    });
+    below.unwrap_or(path.to_owned()).display().to_string()
 }
 
 /// Reads a suite's result.

@@ -25,8 +25,8 @@ Examples:
   loadgen suite benches/scenarios/full.toml --only 'rules/' --peers null-monoio,corsair,nginx
   loadgen suite benches/scenarios/quick.toml --peers null-monoio,corsair,corsair:old@../old/corsair
 
-Standard output is a table in Markdown; everything else is in the file that --out names, and in the
-page beside it: suite.json and suite.html.
+Standard output is a table in Markdown; everything else is in the file that --out names, written anew
+after each scenario, and in the page beside it: suite.json and suite.html.
 Exit code: 0 measured, 2 usage, 4 measured, but in doubt or interrupted.";
 
 #[derive(Args)]
@@ -124,11 +124,14 @@ pub(super) fn run(flags: &SuiteFlags) -> anyhow::Result<u8> {
         Verbosity::Normal
     };
     let mut progress = ProgressLine::new(verbosity, estimate);
-    let artefact = suite.run(&scratch.0, &mut |note| progress.show(&note))?;
-    progress.finish();
     let path = out_path(&flags.out);
-    std::fs::write(&path, artefact.to_json())
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let out = Out::prepare(&path)?;
+    let artefact = suite.run(&scratch.0, &mut |note| match note {
+        Note::SoFar(so_far) => out.write_so_far(so_far),
+        note => progress.show(&note),
+    })?;
+    progress.finish();
+    out.write(&artefact)?;
     let page = path.with_extension("html");
     let report = loadgen::report::suite::render(std::slice::from_ref(&artefact))
         .map_err(|error| anyhow::anyhow!("a plot: {error}"))?;
@@ -303,6 +306,50 @@ fn out_path(out: &Path) -> PathBuf {
     }
 }
 
+/// The result's file. It is replaced whole after each scenario, so that whatever ends a suite of
+/// hours leaves what was measured before.
+struct Out<'a> {
+    path: &'a Path,
+    /// Beside it, on the same file system; `None` for what is no file and is not to be replaced.
+    next: Option<PathBuf>,
+}
+
+impl<'a> Out<'a> {
+    /// Fails when the result could not be written, before hours are spent on it.
+    fn prepare(path: &'a Path) -> anyhow::Result<Self> {
+        if path.exists() && !path.is_file() {
+            return Ok(Self { path, next: None });
+        }
+        let mut next = path.as_os_str().to_owned();
+        next.push(".next");
+        let next = PathBuf::from(next);
+        std::fs::write(&next, "").with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::remove_file(&next)?;
+        Ok(Self {
+            path,
+            next: Some(next),
+        })
+    }
+
+    fn write_so_far(&self, artefact: &Artefact) {
+        if self.next.is_some() {
+            // What cannot be written now may be at the end, which says so if not.
+            drop(self.write(artefact));
+        }
+    }
+
+    fn write(&self, artefact: &Artefact) -> anyhow::Result<()> {
+        let text = artefact.to_json();
+        let written = match &self.next {
+            None => std::fs::write(self.path, text),
+            Some(next) => {
+                std::fs::write(next, text).and_then(|()| std::fs::rename(next, self.path))
+            }
+        };
+        written.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
 /// Files in memory: with a cache in files on a disk, what misses is charged for its journal.
 const MEMORY_FOLDER: &str = "/dev/shm";
 
@@ -416,6 +463,7 @@ impl ProgressLine {
                 self.line(&format!("  round {round} is void: {reason}"));
             }
             Note::GivenUp(reason) => self.line(&format!("  {reason}")),
+            Note::SoFar(_) => {}
             Note::OpenLoop(peer) => self.passing(&format!("open loop  {peer}")),
         }
     }
@@ -461,8 +509,8 @@ impl ProgressLine {
 /// The headline as Markdown.
 fn table(artefact: &Artefact) -> String {
     let mut text = String::from(
-        "| scenario | peer | CPU µs a request | requests/s | p99 µs | to null | to Corsair |\n\
-         | --- | --- | ---: | ---: | ---: | ---: | ---: |\n",
+        "| scenario | peer | CPU µs a request | requests/s | p99 µs | lost | to null | to Corsair |\n\
+         | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     let ratio = |ratio: &Option<loadgen::suite::artefact::Ratio>| match ratio {
         None => "–".to_owned(),
@@ -477,16 +525,17 @@ fn table(artefact: &Artefact) -> String {
             .find(|summary| summary.scenario == trial.scenario && summary.peer == trial.peer);
         let cells = match (&trial.outcome, summary) {
             (TrialOutcome::Ran, Some(summary)) => format!(
-                "{:.2} | {:.0} | {:.0} | {} | {} |",
+                "{:.2} | {:.0} | {:.0} | {} | {} | {} |",
                 summary.server_cpu_us_per_request,
                 summary.rate,
                 summary.p99_us,
+                summary.errors + summary.mismatches,
                 ratio(&summary.to_null),
                 ratio(&summary.to_corsair)
             ),
-            (TrialOutcome::Ran, None) => "no round counts | | | | |".to_owned(),
-            (TrialOutcome::CannotDoThis { .. }, _) => "cannot do this | | | | |".to_owned(),
-            (TrialOutcome::Failed { .. }, _) => "failed | | | | |".to_owned(),
+            (TrialOutcome::Ran, None) => "no round counts | | | | | |".to_owned(),
+            (TrialOutcome::CannotDoThis { .. }, _) => "cannot do this | | | | | |".to_owned(),
+            (TrialOutcome::Failed { .. }, _) => "failed | | | | | |".to_owned(),
             (TrialOutcome::Missing { .. } | TrialOutcome::Skipped { .. }, _) => continue,
         };
         // Writing to a String cannot fail.

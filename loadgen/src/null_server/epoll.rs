@@ -11,7 +11,7 @@ use rustix::event::epoll;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 
-use super::{Answer, RECEIVE_BYTES_MAX, complete_requests};
+use super::{Answer, Instead, RECEIVE_BYTES_MAX};
 
 /// The token of the listener; connections have their slot number.
 const LISTENER: u64 = u64::MAX;
@@ -148,7 +148,15 @@ impl Connection {
             Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
             Err(_) => return Err(Over),
         }
-        let (count, consumed) = complete_requests(&self.received).map_err(|_| Over)?;
+        let (count, consumed) = match answer.take(&self.received) {
+            Ok(taken) => taken,
+            Err(Instead::Close) => return Err(Over),
+            Err(Instead::Tell(text)) => {
+                // An idle connection takes a line whole; the connection is over in any case.
+                let _ = send(&self.socket, &text, SendFlags::NOSIGNAL);
+                return Err(Over);
+            }
+        };
         if consumed == self.received.len() {
             self.received.clear();
         } else if consumed > 0 {

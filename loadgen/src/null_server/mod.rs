@@ -9,14 +9,17 @@
 //! [`COPIED_BODY_BYTES_MAX`] are copied behind the head, larger ones leave by `writev`.
 //!
 //! They never look at a field line: only GET and OPTIONS without a body are understood (some
-//! proxies pass on preflights that they refuse), anything else closes the connection. Not a server for any other purpose than to be measured.
+//! proxies pass on preflights that they refuse), anything else closes the connection. `OPTIONS *`
+//! alone asks how many requests were answered so far, and closes the connection too. Not a server for any other purpose than to be measured.
 
 mod epoll;
 mod ring;
 
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
@@ -134,6 +137,8 @@ struct Answer {
     body: &'static [u8],
     /// Head and body together when the body is small enough to be copied.
     copied: Option<&'static [u8]>,
+    /// Requests answered. One thread writes it, so that no locked instruction is needed.
+    served: &'static AtomicU64,
 }
 
 impl Answer {
@@ -159,7 +164,24 @@ impl Answer {
         let body: &'static [u8] = body_of(options.body_bytes).leak();
         let copied =
             (body.len() <= COPIED_BODY_BYTES_MAX).then(|| [head, body].concat().leak() as _);
-        Self { head, body, copied }
+        Self {
+            head,
+            body,
+            copied,
+            served: Box::leak(Box::default()),
+        }
+    }
+
+    /// Counts the requests at the start of `received`, or says what is done instead.
+    fn take(&self, received: &[u8]) -> Result<(usize, usize), Instead> {
+        let (count, consumed) = complete_requests(received).map_err(|()| Instead::Close)?;
+        let served = self.served.load(Ordering::Relaxed);
+        if received.starts_with(COUNT_REQUEST) {
+            return Err(Instead::Tell(count_answer(served)));
+        }
+        let served = served.wrapping_add(count as u64);
+        self.served.store(served, Ordering::Relaxed);
+        Ok((count, consumed))
     }
 
     fn len(&self) -> usize {
@@ -180,12 +202,46 @@ pub fn body_sha256(body_bytes: u64) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What a null server has no answer to.
-#[derive(Debug, PartialEq, Eq)]
-struct NotUnderstood;
+/// How a server is asked for its count (RFC 9110 §9.3.7: `*` is the server as a whole).
+const COUNT_REQUEST: &[u8] = b"OPTIONS * HTTP/1.1\r\n";
 
-/// Counts the complete requests at the start of `received`: how many, and their bytes.
-fn complete_requests(received: &[u8]) -> Result<(usize, usize), NotUnderstood> {
+/// The field of the answer that has it.
+const COUNT_FIELD: &str = "X-Requests: ";
+
+/// A server that does not tell its count in this time has none.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What is done instead of answering; the connection is closed then.
+enum Instead {
+    /// Nothing: it was not understood.
+    Close,
+    /// This is sent.
+    Tell(Vec<u8>),
+}
+
+fn count_answer(served: u64) -> Vec<u8> {
+    format!("HTTP/1.1 204 No Content\r\n{COUNT_FIELD}{served}\r\nConnection: close\r\n\r\n").into()
+}
+
+/// Asks the null server at `address` how many requests it answered.
+///
+/// # Errors
+/// When it cannot be reached or says something else.
+pub fn ask_count(address: SocketAddr) -> io::Result<u64> {
+    let mut stream = TcpStream::connect_timeout(&address, COUNT_TIMEOUT)?;
+    stream.set_read_timeout(Some(COUNT_TIMEOUT))?;
+    stream.write_all(&[COUNT_REQUEST, b"Host: x\r\n\r\n"].concat())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let mut lines = answer.lines();
+    let count = lines.find_map(|line| line.strip_prefix(COUNT_FIELD));
+    let count = count.and_then(|count| count.parse().ok());
+    count.ok_or_else(|| io::Error::other("it does not say how many requests it answered"))
+}
+
+/// Counts the complete requests at the start of `received`: how many, and their bytes; fails on what
+/// is neither GET nor OPTIONS.
+fn complete_requests(received: &[u8]) -> Result<(usize, usize), ()> {
     let mut count = 0;
     let mut consumed = 0;
     while consumed < received.len() {
@@ -200,7 +256,7 @@ fn complete_requests(received: &[u8]) -> Result<(usize, usize), NotUnderstood> {
                 consumed += len;
             }
             Ok(httparse::Status::Partial) => break,
-            Ok(httparse::Status::Complete(_)) | Err(_) => return Err(NotUnderstood),
+            Ok(httparse::Status::Complete(_)) | Err(_) => return Err(()),
         }
     }
     Ok((count, consumed))
@@ -213,7 +269,7 @@ mod tests {
     #[test]
     fn requests_are_counted() {
         let one = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
-        let check = |text: &str, expected: Result<(usize, usize), NotUnderstood>| {
+        let check = |text: &str, expected: Result<(usize, usize), ()>| {
             assert_eq!(complete_requests(text.as_bytes()), expected, "{text:?}");
         };
         check("", Ok((0, 0)));
@@ -222,8 +278,8 @@ mod tests {
         check(&(one.repeat(2) + "GET /b HT"), Ok((2, 2 * one.len())));
         let preflight = "OPTIONS /a HTTP/1.1\r\nHost: x\r\n\r\n";
         check(preflight, Ok((1, preflight.len())));
-        check("POST /a HTTP/1.1\r\nHost: x\r\n\r\n", Err(NotUnderstood));
-        check("\0\0", Err(NotUnderstood));
+        check("POST /a HTTP/1.1\r\nHost: x\r\n\r\n", Err(()));
+        check("\0\0", Err(()));
     }
 
     #[test]

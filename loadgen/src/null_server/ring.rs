@@ -6,7 +6,7 @@ use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 
-use super::{Answer, NullServerError, RECEIVE_BYTES_MAX, complete_requests};
+use super::{Answer, Instead, NullServerError, RECEIVE_BYTES_MAX};
 use crate::io::{HeadAndBody, Listener, Stream, run_on_ring, spawn};
 
 /// monoio has one accept in flight per task; several keep a burst of connections from queueing
@@ -68,8 +68,10 @@ async fn connection(mut stream: Stream, answer: Answer, pair: HeadAndBody) -> io
         if result? == 0 {
             return Ok(());
         }
-        let Ok((count, consumed)) = complete_requests(&received) else {
-            return Ok(());
+        let (count, consumed) = match answer.take(&received) {
+            Ok(taken) => taken,
+            Err(Instead::Close) => return Ok(()),
+            Err(Instead::Tell(text)) => return stream.send_all(text).await.0,
         };
         if consumed == received.len() {
             received.clear();

@@ -418,6 +418,26 @@ pub struct Measurement {
     pub received_bytes: u64,
     /// The first wrong answer, in words.
     pub sample: Option<String>,
+    /// Requests that reached the upstream; none of null servers, nor in documents before 2026-11-23,
+    /// as everything below.
+    pub upstream_requests: Option<u64>,
+    /// Times that threads of the server's processes gave up the CPU by themselves; `None` when so
+    /// many of them ended meanwhile that there are fewer than before.
+    pub voluntary_switches: Option<u64>,
+    /// Times that it was taken from them.
+    pub involuntary_switches: Option<u64>,
+    /// Reloads, where the scenario asks for them.
+    pub reloads: Option<Reloads>,
+}
+
+/// Reloads of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloads {
+    /// Asked for.
+    pub asked: u64,
+    /// Those the server said it had done by the end. Ones that were asked for while one was going on
+    /// may be one. `None` when it says nothing.
+    pub taken: Option<u64>,
 }
 
 /// What is kept of a closed loop's latencies, microseconds.
@@ -579,6 +599,17 @@ pub enum ArtefactError {
     /// A histogram that cannot be decoded.
     #[error("a histogram is damaged: {0}")]
     Histogram(String),
+}
+
+impl Reloads {
+    /// Those after `before`, of two counts from the beginning.
+    pub(super) fn since(self, before: Self) -> Self {
+        let taken = self.taken.zip(before.taken);
+        Self {
+            asked: self.asked.saturating_sub(before.asked),
+            taken: taken.map(|(now, then)| now.saturating_sub(then)),
+        }
+    }
 }
 
 impl Artefact {

@@ -7,6 +7,7 @@
 mod allotment;
 pub mod artefact;
 pub mod job;
+mod judging;
 pub mod load;
 pub mod machine;
 mod open_loop;

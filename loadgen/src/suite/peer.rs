@@ -11,6 +11,7 @@
 //! environment = { LC_ALL = "C" }
 //! stop = "TERM"                      # the signal that ends it
 //! reload = "HUP"                     # a signal, or a command as a list
+//! reloaded = { file = "log", text = "…" }   # after a signal: what it writes where, each time; `log` is what it says
 //! cannot = [{ when = "storm == 'preflight'", reason = "…" }]
 //! ```
 //!
@@ -59,6 +60,7 @@ struct Description {
     #[serde(default = "default_stop")]
     stop: String,
     reload: Option<ReloadText>,
+    reloaded: Option<Reloaded>,
     #[serde(default)]
     cannot: Vec<Cannot>,
 }
@@ -107,6 +109,16 @@ pub enum Reload {
     Command(Vec<String>),
 }
 
+/// How a reload that a signal asked for shows.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reloaded {
+    /// A file in its folder.
+    pub file: String,
+    /// What is in there once more after each reload.
+    pub text: String,
+}
+
 /// A peer's files and commands for one scenario.
 #[derive(Debug)]
 pub struct Prepared {
@@ -118,6 +130,8 @@ pub struct Prepared {
     pub config: Vec<ConfigText>,
     /// How it reads its rules again; `None` when it cannot.
     pub reload: Option<Reload>,
+    /// How one shows that a signal asked for.
+    pub reloaded: Option<Reloaded>,
     /// How it is ended.
     pub stop: Signal,
 }
@@ -321,6 +335,7 @@ impl Contestant {
             command,
             config,
             reload,
+            reloaded: self.description.reloaded.clone(),
             stop: signal_named(&self.description.stop)?,
         })
     }

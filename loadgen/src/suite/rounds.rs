@@ -13,8 +13,9 @@ use super::allotment::Until;
 use super::artefact::{
     Control, LoopLatency, Measurement, Role, Scenario, Storm, Summary, VoidRound,
 };
+use super::judging::{Demand, judge};
 use super::load::Pace;
-use super::stage::{Serving, Upstream, is_interrupted, judge, judge_answers};
+use super::stage::{Serving, Upstream, is_interrupted};
 use super::statistics::{median, ratio};
 use super::suite_run::{Note, Settings};
 use crate::ratio::ROUNDS_MIN;
@@ -27,7 +28,7 @@ const DRIFT_MAX: f64 = 0.10;
 const DRIFT_FROM_ROUNDS: usize = 3;
 
 /// How often one run is made again at once because CPU time was stolen.
-const AGAIN_AT_ONCE: u32 = 2;
+pub(super) const AGAIN_AT_ONCE: u32 = 2;
 
 /// Of so many runs of a scenario at most one is made again at once, so that its length is bounded.
 const RUNS_FOR_ONE_AGAIN: u32 = 3;
@@ -293,19 +294,17 @@ fn measure(
     let pace = Pace::Closed {
         depth: parameters.depth,
     };
+    let (switches, reloads) = (peer.process.context_switches(), peer.reloads());
+    let asked_before = upstream.requests();
     let (server_before, upstream_before) = (peer.process.cpu_time(), upstream.cpu_time());
     let summary = peer.timed(parameters, pace, length, upstream, settings)?;
     let server = peer.process.cpu_time().saturating_sub(server_before);
-    let upstream = upstream.cpu_time().saturating_sub(upstream_before);
-    let judged = match parameters.storm {
-        // A peer that reloads may drop connections; what it answers has to be right.
-        Some(Storm::Reload | Storm::Churn) if summary.requests > 0 => judge_answers(&summary),
-        // What a peer does without its upstream is what is measured.
-        Some(Storm::BrownOut) if summary.requests > 0 => Ok(()),
-        None | Some(Storm::Preflight | Storm::Reload | Storm::Churn | Storm::BrownOut) => {
-            judge(&summary)
-        }
-    };
+    let upstream_time = upstream.cpu_time().saturating_sub(upstream_before);
+    let asked = upstream.requests().zip(asked_before);
+    let (given_up, taken_away) = peer.process.context_switches();
+    let is_null = peer.role == Role::Null;
+    let is_reloaded = parameters.storm == Some(Storm::Reload) && !is_null;
+    let judged = judge(&summary, Demand::while_timed(parameters.storm));
     Ok(Measurement {
         scenario: scenario.name.clone(),
         peer: peer.peer.clone(),
@@ -319,7 +318,7 @@ fn measure(
         duration_s: summary.duration_s,
         rate: summary.rate,
         generator_cpu_s: summary.client_cpu_s,
-        upstream_cpu_s: upstream.as_secs_f64(),
+        upstream_cpu_s: upstream_time.as_secs_f64(),
         generator_cpu_share: summary.worker_cpu_share,
         stolen_share: summary.stolen_share,
         mismatches: summary.mismatches,
@@ -334,6 +333,16 @@ fn measure(
         },
         received_bytes: summary.received_bytes,
         sample: summary.sample.map(|sample| sample.rule),
+        upstream_requests: asked
+            .filter(|_| !is_null)
+            .map(|(after, before)| after.saturating_sub(before)),
+        // Threads that ended meanwhile took theirs along.
+        voluntary_switches: given_up.checked_sub(switches.0),
+        involuntary_switches: taken_away.checked_sub(switches.1),
+        reloads: reloads
+            .zip(peer.reloads())
+            .filter(|_| is_reloaded)
+            .map(|(before, after)| after.since(before)),
     })
 }
 

@@ -97,6 +97,13 @@ impl ServerProcess {
         tree(self.pid()).into_iter().map(resident_bytes).sum()
     }
 
+    /// Context switches of all threads that live, so far: given up, taken away.
+    #[must_use]
+    pub fn context_switches(&self) -> (u64, u64) {
+        let all = tree(self.pid()).into_iter().map(context_switches);
+        all.fold((0, 0), |sum, own| (sum.0 + own.0, sum.1 + own.1))
+    }
+
     /// Sends a signal to its first process.
     ///
     /// # Errors
@@ -198,6 +205,22 @@ fn resident_bytes(pid: u32) -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
+/// Of all threads of `pid` (proc_pid_status(5): the numbers of a process are its first thread's).
+fn context_switches(pid: u32) -> (u64, u64) {
+    let (mut given_up, mut taken_away) = (0, 0);
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    for task in tasks.into_iter().flatten().flatten() {
+        let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|value| value.trim().parse::<u64>().ok())
+        };
+        given_up += number("voluntary_ctxt_switches:").unwrap_or(0);
+        taken_away += number("nonvoluntary_ctxt_switches:").unwrap_or(0);
+    }
+    (given_up, taken_away)
+}
+
 /// The CPU clock of another process.
 mod cpu_clock {
     use std::time::Duration;
@@ -248,6 +271,8 @@ mod tests {
             std::thread::sleep(STOP_POLL);
         }
         assert!(server.cpu_time() > Duration::ZERO && server.resident_bytes() > 0);
+        // It waited for its child at least once.
+        assert!(server.context_switches().0 > 0);
         assert!(tree(std::process::id()).contains(&server.pid()));
         let pid = server.pid();
         server.stop();

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use rustix::process::Signal;
 
-use super::artefact::{Parameters, Role, Storm, Trial, TrialOutcome};
+use super::artefact::{Parameters, Reloads, Role, Storm, Trial, TrialOutcome};
 use super::job::{self, Scrutiny};
+use super::judging::{Demand, judge};
 use super::load::{self, Pace, Run};
-use super::peer::{ConfigText, Contestant, Place, Reload, run_before};
+use super::peer::{ConfigText, Contestant, Place, Reload, Reloaded, run_before};
 use super::ports::free_port;
 use super::server_process::{ServerProcess, signal_process};
 use super::suite_run::Settings;
+use crate::null_server;
 use crate::plan::Length;
 use crate::report::Summary;
 
@@ -54,6 +56,10 @@ pub struct Serving {
     /// Where it serves.
     pub address: SocketAddr,
     reload: Option<Reload>,
+    reloaded: Option<Reloaded>,
+    reloads_asked: AtomicU64,
+    /// Commands that reload and said that they had done so.
+    commands_done: AtomicU64,
     folder: PathBuf,
 }
 
@@ -99,6 +105,12 @@ impl Upstream {
     #[must_use]
     pub fn cpu_time(&self) -> Duration {
         self.process.cpu_time()
+    }
+
+    /// Requests it answered so far; `None` when it does not say so.
+    #[must_use]
+    pub fn requests(&self) -> Option<u64> {
+        null_server::ask_count(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).ok()
     }
 
     fn pid(&self) -> u32 {
@@ -211,6 +223,9 @@ fn start(
         process,
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, place.port)),
         reload: prepared.reload,
+        reloaded: prepared.reloaded,
+        reloads_asked: AtomicU64::new(0),
+        commands_done: AtomicU64::new(0),
         folder: folder.to_owned(),
     };
     serving
@@ -224,6 +239,10 @@ fn start(
             }
         })?;
     serving.warm_up(parameters, settings)?;
+    if parameters.storm == Some(Storm::Reload) && serving.role != Role::Null {
+        serving.prove_reload().context("when told to reload")?;
+        wait_until_ready(&mut serving.process, place.port, &log)?;
+    }
     Ok(serving)
 }
 
@@ -243,11 +262,11 @@ impl Serving {
         {
             let kinds = [job::key_requests(parameters)];
             let filled = self.count(&kinds, parameters.keys, settings)?;
-            judge(&filled).context("when asked first")?;
+            judge(&filled, Demand::EveryRequest).context("when asked first")?;
         }
         let kinds = job::verifying_requests(parameters, self.role, next_run());
         let verified = self.count(&kinds, VERIFIED, settings)?;
-        judge(&verified).context("when verified")?;
+        judge(&verified, Demand::EveryRequest).context("when verified")?;
         trial.verified = verified.requests;
         trial.response_head = response_head(self.address, parameters, self.role).ok();
         // A preflight asks for nothing that is stored; in a brown-out it may have expired by now.
@@ -258,7 +277,8 @@ impl Serving {
             signal_process(upstream.pid(), Signal::STOP)?;
             let stored = self.count(&[job::key_requests(parameters)], count, settings);
             signal_process(upstream.pid(), Signal::CONT)?;
-            judge(&stored?).context("while the upstream stood still, so it does not cache")?;
+            judge(&stored?, Demand::EveryRequest)
+                .context("while the upstream stood still, so it does not cache")?;
         }
         Ok(())
     }
@@ -273,7 +293,7 @@ impl Serving {
         };
         let length = Length::Duration(settings.warmup);
         let warmed = self.load(parameters, &kinds, pace, length, settings)?;
-        judge(&warmed).context("when warmed up")
+        judge(&warmed, Demand::EveryRequest).context("when warmed up")
     }
 
     fn count(
@@ -356,8 +376,44 @@ impl Serving {
         load::run(&run, kinds, &settings.interrupt)
     }
 
-    /// Has it read its rules again. A reload that cannot be asked for shows in the next answers.
+    /// Reloads it was asked for and has taken so far.
+    #[must_use]
+    pub fn reloads(&self) -> Option<Reloads> {
+        let taken = match (self.reload.as_ref()?, &self.reloaded) {
+            (Reload::Command(_), _) => Some(self.commands_done.load(Ordering::Relaxed)),
+            (Reload::Signal(_), None) => None,
+            (Reload::Signal(_), Some(Reloaded { file, text })) => {
+                let said = fs::read(self.folder.join(file)).unwrap_or_default();
+                let times = memchr::memmem::find_iter(&said, text.as_bytes()).count();
+                Some(times as u64)
+            }
+        };
+        let asked = self.reloads_asked.load(Ordering::Relaxed);
+        Some(Reloads { asked, taken })
+    }
+
+    /// Reloads once and waits until it says that it did: what is asked for while it is timed has to
+    /// be something.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no worker waits here, but the suite, for another process to reload"
+    )]
+    fn prove_reload(&mut self) -> anyhow::Result<()> {
+        let taken = |serving: &Self| serving.reloads().and_then(|reloads| reloads.taken);
+        let before = taken(self).context("its peer.toml does not say how a reload shows")?;
+        self.reload();
+        let deadline = Instant::now() + READY_TIMEOUT;
+        while taken(self) == Some(before) {
+            ensure!(self.process.is_running(), "it ended");
+            ensure!(Instant::now() < deadline, "it did not");
+            std::thread::sleep(READY_POLL);
+        }
+        Ok(())
+    }
+
+    /// Has it read its rules again. What becomes of it is in [`Self::reloads`].
     fn reload(&self) {
+        self.reloads_asked.fetch_add(1, Ordering::Relaxed);
         match &self.reload {
             None => {}
             Some(Reload::Signal(signal)) => drop(self.process.signal(*signal)),
@@ -368,7 +424,9 @@ impl Serving {
                         .current_dir(&self.folder)
                         .stdin(std::process::Stdio::null())
                         .output();
-                    drop(command);
+                    let is_done = command.is_ok_and(|output| output.status.success());
+                    let done = u64::from(is_done);
+                    self.commands_done.fetch_add(done, Ordering::Relaxed);
                 }
             }
         }
@@ -378,33 +436,6 @@ impl Serving {
 fn next_run() -> u64 {
     // Unique numbers are all that is asked of it.
     RUNS.fetch_add(1, Ordering::Relaxed)
-}
-
-/// Fails unless every answer was right.
-///
-/// # Errors
-/// What was wrong first.
-pub fn judge(summary: &Summary) -> anyhow::Result<()> {
-    judge_answers(summary)?;
-    if let Some((kind, text)) = summary.error_texts.iter().next() {
-        bail!("{kind}: {text}");
-    }
-    ensure!(summary.errors == 0, "{} requests were lost", summary.errors);
-    ensure!(!summary.never_connected, "no connection could be made");
-    ensure!(summary.requests > 0, "nothing was answered");
-    Ok(())
-}
-
-/// Fails when an answer was wrong; requests without an answer are none of its business.
-///
-/// # Errors
-/// What was wrong first.
-pub fn judge_answers(summary: &Summary) -> anyhow::Result<()> {
-    if let Some(sample) = &summary.sample {
-        let head = sample.answer.split("\r\n\r\n").next().unwrap_or_default();
-        bail!("{}; it answered {head:?}", sample.rule);
-    }
-    Ok(())
 }
 
 #[expect(

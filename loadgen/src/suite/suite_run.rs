@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::allotment::{self, Cost, Until};
 use super::artefact::{
     ARTEFACT_FORMAT, ARTEFACT_VERSION, Artefact, ConfigFile, Measurement, Options, Peer,
-    PeerStatus, Role, Trial, TrialOutcome,
+    PeerStatus, RateBasis, Role, Trial, TrialOutcome,
 };
 use super::peer::{ConfigText, Contestant};
 use super::scenario::Planned;
@@ -97,6 +97,8 @@ pub enum Note<'a> {
     OpenLoop(&'a str),
     /// The scenario was given up, and why.
     GivenUp(&'a str),
+    /// A scenario is done, and others follow: everything so far, as if it had been interrupted now.
+    SoFar(&'a Artefact),
 }
 
 impl Suite {
@@ -128,7 +130,7 @@ impl Suite {
             let run = self.run_of(planned) + RUN_OVERHEAD;
             let open = if planned.scenario.open_loop {
                 let points = u32::try_from(open_loop::POINTS).unwrap_or(0);
-                run * (open_loop::KNEE_STEPS + points)
+                run * (open_loop::KNEE_RUNS + points)
             } else {
                 Duration::ZERO
             };
@@ -190,6 +192,14 @@ impl Suite {
             }
             // Scratch files of peers are of no use later; what could not be removed goes at the end.
             drop(std::fs::remove_dir_all(&folder));
+            if index + 1 < self.scenarios.len() {
+                let mut so_far = artefact.clone();
+                so_far.interrupted = true;
+                so_far.options.elapsed_s = began.elapsed().as_secs_f64();
+                so_far.finished_at = rfc3339(crate::clock::wall_time());
+                judge_session(&mut so_far);
+                note(Note::SoFar(&so_far));
+            }
         }
         artefact.interrupted = is_interrupted(&self.settings.interrupt);
         artefact.options.elapsed_s = began.elapsed().as_secs_f64();
@@ -331,12 +341,18 @@ impl Suite {
             began,
             until,
         };
-        let found = rounds::run(scenario, &serving, &upstream, &asked, settings, note)?;
-        let summaries = found.summaries(&scenario.name, &serving);
+        let mut found = rounds::run(scenario, &serving, &upstream, &asked, settings, note)?;
+        let mut summaries = found.summaries(&scenario.name, &serving);
         if scenario.open_loop {
             let (knees, points) = open_loop::run(
                 scenario, &serving, &upstream, &summaries, length, settings, note,
             )?;
+            for point in points.iter().filter(|point| point.mismatches > 0) {
+                let wrong = point.mismatches;
+                let reason = format!("{wrong} wrong answers of the open loop");
+                found.disqualified.insert(point.peer.clone(), reason);
+            }
+            summaries = found.summaries(&scenario.name, &serving);
             artefact.knees.extend(knees);
             artefact.open_points.extend(points);
         }
@@ -497,6 +513,18 @@ fn scenario_doubts(artefact: &Artefact, scenario: &str) -> Vec<String> {
     {
         let off = 100.0 * (same.median - 1.0);
         doubts.push(format!("two equal programs differed by {off:+.1} %"));
+    }
+    for point in &artefact.open_points {
+        let is_own = point.scenario == scenario && point.basis == RateBasis::OwnKnee;
+        let is_late = point.latency_us.p99 > open_loop::P99_US_MAX;
+        if is_own && is_late && point.invalid_reasons.is_empty() {
+            doubts.push(format!(
+                "the knee of {}: at {:.0} % of it the p99 was {:.1} ms",
+                point.peer,
+                100.0 * point.share,
+                point.latency_us.p99 / 1e3
+            ));
+        }
     }
     let counted = |peer: &str| {
         let summary = artefact.summaries.iter();

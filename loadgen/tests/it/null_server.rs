@@ -11,6 +11,8 @@ use std::net::{Shutdown, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use loadgen::null_server::ask_count;
+
 struct Server {
     child: Child,
     address: String,
@@ -88,6 +90,8 @@ fn check(driver: &str, body_bytes: usize, requests: usize) {
     );
     assert_eq!(server.exchange(b"BREW / HTTP/1.1\r\n\r\n"), b"", "{driver}");
     assert_eq!(server.exchange(b"\0"), b"", "{driver}");
+    let count = ask_count(server.address.parse().unwrap());
+    assert_eq!(count.unwrap(), requests as u64, "{driver}");
 }
 
 #[test]

@@ -308,3 +308,73 @@ fn a_subject_that_fails_is_in_doubt() {
     check(&[], "in doubt: body/no-rules-body5-c2-ops0: node failed: ");
     check(&["--peers", "node"], "in doubt: nothing was measured");
 }
+
+/// What is measured is in the file once its scenario is done, whatever becomes of the suite; and a
+/// server that is told to reload has to show that it does.
+#[test]
+fn the_artefact_grows_and_reloads_are_proved() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (peers, out) = (
+        scratch.path().join("peers"),
+        scratch.path().join("out.json"),
+    );
+    let node = |name: &str, role: &str, lines: &str| {
+        write_peer(&peers, name, role, "loadgen", "{{ body_bytes }}", lines);
+    };
+    node("null", "null", "");
+    // Reloads nothing, and says that it did.
+    node("node", "subject", "reload = [\"true\"]");
+    node("mute", "peer", "reload = \"USR1\"");
+    // Its second scenario looks whether the first one is there.
+    let kept = format!(
+        "prepare = [[\"sh\", \"-c\", \"[ {{{{ body_bytes }}}} = 5 ] || cp {} {}\"]]",
+        out.display(),
+        scratch.path().join("kept.json").display()
+    );
+    node("witness", "peer", &kept);
+    let scenarios = scratch.path().join("s.toml");
+    let text = "run = \"600ms\"\nwarmup = \"20ms\"\nrounds = 1\n\
+                peers = [\"null\", \"node\", \"mute\", \"witness\"]\n\
+                [[scenario]]\ngroup = \"reload\"\nstorm = \"reload\"\nrules = \"none\"\n\
+                operations = 0\nconnections = 2\nbody_bytes = 5\n\
+                [[scenario]]\ngroup = \"body\"\nrules = \"none\"\noperations = 0\n\
+                connections = 2\nbody_bytes = 6\n";
+    fs::write(&scenarios, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .arg("suite")
+        .arg(&scenarios)
+        .args(["--max-steal", "100", "--peers-folder"])
+        .arg(&peers)
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{talk}");
+    let read = |path: &Path| Artefact::from_json(&fs::read_to_string(path).unwrap()).unwrap();
+    let (whole, kept) = (read(&out), read(&scratch.path().join("kept.json")));
+    assert!(kept.interrupted && !kept.readable && !whole.interrupted);
+    let first = whole.measurements.iter();
+    let first = first.filter(|run| run.scenario == whole.scenarios[0].name);
+    assert_eq!(kept.measurements.len(), first.clone().count());
+    for run in first {
+        let reloads = run
+            .reloads
+            .map(|reloads| Some(reloads.asked) == reloads.taken);
+        let expected = (run.peer == "node").then_some(true);
+        assert_eq!(reloads, expected, "{run:?}");
+    }
+    let trial = |peer: &str| {
+        let mut trials = whole.trials.iter();
+        let trial = trials.find(|trial| trial.peer == peer).unwrap();
+        format!("{:?}", trial.outcome)
+    };
+    assert!(
+        trial("mute").contains("does not say how a reload shows"),
+        "{talk}"
+    );
+    assert!(
+        trial("witness").contains("no way to reload is known"),
+        "{talk}"
+    );
+}

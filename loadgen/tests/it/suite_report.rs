@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use loadgen::compare::{self, Pairing, Run};
 use loadgen::ratio::{Bootstrap, Verdict};
 use loadgen::report::suite::{self, tables};
-use loadgen::suite::artefact::{Artefact, Measurement, Position, TrialOutcome};
+use loadgen::suite::artefact::{Artefact, Measurement, Position, Reloads, TrialOutcome};
 
 const EXAMPLE: &str = include_str!("../data/suite-example.json");
 
@@ -75,6 +75,9 @@ fn rates_are_told_with_the_generators_share() {
         if is_run(&run.scenario, &run.peer) {
             run.generator_cpu_share = 0.95;
             run.hit_ratio = Some(0.5);
+            (run.requests, run.received_bytes) = (2000, 3_000_000);
+            run.upstream_requests = Some(900);
+            (run.voluntary_switches, run.involuntary_switches) = (Some(100), Some(8));
         }
     }
     for summary in &mut artefact.summaries {
@@ -89,7 +92,8 @@ fn rates_are_told_with_the_generators_share() {
         }
     }
     let page = suite::render(&[artefact]).unwrap();
-    let row = "<tr><td>nginx<td>12.3<td>54,321<td>1,235<td>3.00 MiB<td>50 %<td class=bad>95 %</tr>";
+    let row = "<tr><td>nginx<td>12.3<td>54,321<td>1,235<td>1,500<td>50 + 4<td>3.00 MiB<td>50 %\
+               <td>55 %<td class=bad>95 %</tr>";
     assert_eq!(count(&page, row), 1, "{page}");
 }
 
@@ -307,7 +311,8 @@ fn the_command_writes_page_and_readme() {
     let ran = loadgen(&["report", "--readme", readme.to_str().unwrap(), artefact]);
     assert!(ran.status.success(), "{ran:?}");
     let text = std::fs::read_to_string(&readme).unwrap();
-    assert_eq!(tables::source(&text), Ok(Some(artefact)));
+    // Wherever it was run, the name is that from the text's own folder.
+    assert_eq!(tables::source(&text), Ok(Some("suite.json")));
     let refused = |arguments: &[&str], expected: &str| {
         let ran = loadgen(arguments);
         let error = String::from_utf8_lossy(&ran.stderr).into_owned();
@@ -486,6 +491,38 @@ fn who_answers_wrongly_gets_no_number() {
     let tables = tables::render(&failing(scenario, "corsair"));
     let row = tables.lines().find(|line| line.starts_with(row)).unwrap();
     assert!(row.contains("| void |"), "{row}");
+}
+
+#[test]
+fn what_was_lost_and_reloaded_is_told() {
+    let mut artefact = example();
+    let scenario = "rules/exact-1000-last";
+    let is_it = |there: &str, peer: &str| (there, peer) == (scenario, "nginx");
+    let mut runs = 0;
+    for run in &mut artefact.measurements {
+        if is_it(&run.scenario, &run.peer) {
+            runs += 1;
+            run.reloads = Some(Reloads {
+                asked: 4,
+                taken: Some(3),
+            });
+        }
+    }
+    for summary in &mut artefact.summaries {
+        if is_it(&summary.scenario, &summary.peer) {
+            summary.errors = 1792;
+        }
+    }
+    let text = tables::render(&artefact);
+    assert!(
+        text.contains(&format!("- `{scenario}`: nginx lost 1,792\n")),
+        "{text}"
+    );
+    assert!(!tables::render(&example()).contains("lost"));
+    let page = suite::render(&[artefact]).unwrap();
+    let (asked, taken) = (4 * runs, 3 * runs);
+    let row = format!("<tr><td>{scenario}<td class=text>nginx<td>{asked}<td>{taken}</tr>");
+    assert!(page.contains(&row), "{page}");
 }
 
 #[test]

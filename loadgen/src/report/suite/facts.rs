@@ -14,6 +14,7 @@ use crate::suite::artefact::{Artefact, Control, Machine, PeerStatus, Trial, Tria
 pub(super) fn write(page: &mut String, view: &View<'_>) -> std::fmt::Result {
     write_validity(page, view.artefact)?;
     write_lost(page, view.artefact)?;
+    write_reloads(page, view.artefact)?;
     write_outcomes(page, view.artefact)?;
     write_machine(page, view.artefact)?;
     write_peers(page, view.artefact)?;
@@ -143,6 +144,40 @@ fn write_lost(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
             escape(peer),
             grouped(requests),
             escape(&kinds.join(", "))
+        )?;
+    }
+    write!(page, "</table></div>")
+}
+
+/// How many reloads were asked for, and how many were done.
+fn write_reloads(page: &mut String, artefact: &Artefact) -> std::fmt::Result {
+    let mut counts: BTreeMap<(&str, &str), (u64, Option<u64>)> = BTreeMap::new();
+    for run in &artefact.measurements {
+        if let Some(reloads) = run.reloads {
+            let sum = counts
+                .entry((&run.scenario, &run.peer))
+                .or_insert((0, Some(0)));
+            sum.0 += reloads.asked;
+            sum.1 = sum.1.zip(reloads.taken).map(|(all, own)| all + own);
+        }
+    }
+    if counts.is_empty() {
+        return Ok(());
+    }
+    write!(
+        page,
+        "<h2>Reloads</h2><p>In all runs. Each server reloaded once before it was timed, and said so. A \
+         server that is asked while it reloads may do both at once.</p><div class=scroll><table>\
+         <tr><th>scenario<th class=text>peer<th>asked for<th>done</tr>"
+    )?;
+    for ((scenario, peer), (asked, taken)) in counts {
+        write!(
+            page,
+            "<tr><td>{}<td class=text>{}<td>{}<td>{}</tr>",
+            escape(scenario),
+            escape(peer),
+            grouped(asked),
+            taken.map_or("–".to_owned(), grouped)
         )?;
     }
     write!(page, "</table></div>")

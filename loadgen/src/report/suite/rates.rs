@@ -1,5 +1,5 @@
-//! What the closed loops of each scenario found besides the headline: rate, latency, memory, hits,
-//! and how busy the generator was, which says whose rate it is.
+//! What the closed loops of each scenario found besides the headline: rate, latency, bytes, context
+//! switches, memory, hits, and how busy the generator was, which says whose rate it is.
 //!
 //! Medians of the runs that count, as the headline is.
 
@@ -22,8 +22,11 @@ pub(super) fn write(page: &mut String, view: &View<'_>) -> std::fmt::Result {
         "<h2>Rates and latencies of the closed loops</h2><p>Medians of the runs that count. In a closed \
          loop the server sets the pace: this is no latency under a given load. Where the generator \
          was busy for more than {:.0} % of the time (red), the rate is its limit and not the \
-         server's. Memory is resident, after the last round; hits are what answers say of \
-         themselves, where they do.</p>",
+         server's. Bytes are those received for an answer, head and body. Switches are those of \
+         all the server's threads for a thousand requests: given up + taken away. Memory is resident, \
+         after the last round; hits are what answers say of themselves, where they do, and what did \
+         not reach the upstream. Where null-epoll takes part, it is the same program as the upstream: \
+         its row is that of the upstream asked directly.</p>",
         100.0 * GENERATOR_SHARE_MAX
     )?;
     for scenario in &view.artefact.scenarios {
@@ -38,7 +41,7 @@ pub(super) fn write(page: &mut String, view: &View<'_>) -> std::fmt::Result {
             page,
             "<details><summary><b>{}</b></summary><p class=note>{}</p>\
              <div class=scroll><table><tr><th>peer<th>µs a request<th>requests a second<th>p99, µs\
-             <th>memory<th>hits<th>generator busy</tr>",
+             <th>bytes<th>switches<th>memory<th>hits, said<th>hits, seen<th>generator busy</tr>",
             escape(&scenario.name),
             escape(&scenario.title)
         )?;
@@ -77,15 +80,28 @@ fn write_row(
     let memory = memory.and_then(|trial| trial.resident_bytes);
     let busy = middle(&|run| Some(run.generator_cpu_share));
     let is_limit = busy.is_some_and(|busy| busy > GENERATOR_SHARE_MAX);
+    let for_each = |run: &Measurement, count: u64| {
+        (run.requests > 0).then(|| plot::number(count) / plot::number(run.requests))
+    };
+    let bytes = middle(&|run| for_each(run, run.received_bytes));
+    let seen = middle(&|run| Some((1.0 - for_each(run, run.upstream_requests?)?).max(0.0)));
+    let switches = |of: fn(&Measurement) -> Option<u64>| {
+        middle(&|run| for_each(run, of(run)?))
+            .map_or("–".to_owned(), |it| format!("{:.0}", 1e3 * it))
+    };
+    let given_up = switches(|run| run.voluntary_switches);
+    let taken_away = switches(|run| run.involuntary_switches);
     write!(
         page,
-        "<tr><td>{}<td>{:.1}<td>{}<td>{}<td>{}<td>{}<td{}>{}</tr>",
+        "<tr><td>{}<td>{:.1}<td>{}<td>{}<td>{}<td>{given_up} + {taken_away}<td>{}<td>{}<td>{}<td{}>{}</tr>",
         escape(peer_name(peer)),
         summary.server_cpu_us_per_request,
         grouped(whole(summary.rate)),
         grouped(whole(summary.p99_us)),
+        bytes.map_or("–".to_owned(), |it| grouped(whole(it))),
         memory.map_or("–".to_owned(), |bytes| human_bytes(plot::number(bytes))),
         share(middle(&|run| run.hit_ratio)),
+        share(seen),
         if is_limit { " class=bad" } else { "" },
         share(busy)
     )

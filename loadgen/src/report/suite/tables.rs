@@ -85,7 +85,8 @@ fn write_all(text: &mut String, view: &View<'_>) -> std::fmt::Result {
     write_headline(text, view)?;
     write_losses(text, view)?;
     write_counts(text, view)?;
-    write_doubts(text, view.artefact)
+    write_doubts(text, view.artefact)?;
+    write_lost(text, view)
 }
 
 fn write_setting(text: &mut String, artefact: &Artefact) -> std::fmt::Result {
@@ -271,6 +272,36 @@ fn write_doubts(text: &mut String, artefact: &Artefact) -> std::fmt::Result {
         writeln!(text, "- {}", cell(doubt))?;
     }
     Ok(())
+}
+
+/// Whose requests were lost where that is forgiven; elsewhere there is no number to be told.
+fn write_lost(text: &mut String, view: &View<'_>) -> std::fmt::Result {
+    let mut places = Vec::new();
+    for scenario in &view.artefact.scenarios {
+        let mut told = Vec::new();
+        for peer in &view.artefact.peers {
+            let summary = view.summary(&scenario.name, &peer.id);
+            let (lost, wrong) = summary.map_or((0, 0), |it| (it.errors, it.mismatches));
+            let name = cell(peer_name(peer));
+            if lost > 0 {
+                told.push(format!("{name} lost {}", grouped(lost)));
+            }
+            if wrong > 0 {
+                told.push(format!("{name} answered {} wrongly", grouped(wrong)));
+            }
+        }
+        if !told.is_empty() {
+            places.push(format!("- `{}`: {}", cell(&scenario.name), told.join(", ")));
+        }
+    }
+    if places.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "\nRequests lost in all rounds, where servers are made to come and go:\n\n{}",
+        places.join("\n")
+    )
 }
 
 /// Text in a table of Markdown.
