@@ -44,9 +44,34 @@ pub enum FileError {
     /// It is longer than was allowed.
     TooLarge,
     /// It is not UTF-8.
-    NotText,
+    NotText {
+        /// The first line with bytes that are none, from 1.
+        line: usize,
+    },
     /// Anything else, in the words of the system.
     Other(String),
+}
+
+impl FileError {
+    /// The bytes of a file as its text.
+    ///
+    /// # Errors
+    /// [`FileError::NotText`], with the line of the first bytes that are no UTF-8.
+    ///
+    /// ```
+    /// use corsair_config::FileError;
+    /// assert_eq!(FileError::text_of(b"a\nb".to_vec()).as_deref(), Ok("a\nb"));
+    /// let latin = b"a\ncaf\xe9\n".to_vec();
+    /// assert_eq!(FileError::text_of(latin), Err(FileError::NotText { line: 2 }));
+    /// ```
+    pub fn text_of(bytes: Vec<u8>) -> Result<String, Self> {
+        String::from_utf8(bytes).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            Self::NotText {
+                line: 1 + valid.iter().filter(|&&byte| byte == b'\n').count(),
+            }
+        })
+    }
 }
 
 /// A source without files: whatever is named does not exist.

@@ -114,9 +114,9 @@ impl<'s> OriginLists<'s> {
                 ),
                 "split the list over several policies, or use wildcards".to_owned(),
             ),
-            FileError::NotText => (
+            FileError::NotText { line } => (
                 Code::Unreadable,
-                format!("`{shown}` is not UTF-8 text"),
+                format!("`{shown}` is not UTF-8 text: line {line} has bytes that are none"),
                 "write one pattern a line, international names in UTF-8 or punycode".to_owned(),
             ),
             FileError::Other(reason) => (

@@ -18,7 +18,7 @@ impl FileSource for Beside {
         if bytes.len() > bytes_max {
             return Err(FileError::TooLarge);
         }
-        String::from_utf8(bytes).map_err(|_| FileError::NotText)
+        FileError::text_of(bytes)
     }
 
     fn host_name(&self) -> Option<String> {

@@ -110,9 +110,9 @@ fn a_list_without_text_is_told_where_it_is_named() {
             "`conf/lists/tenants.txt` has more than 64 MiB",
         ),
         (
-            FileError::NotText,
+            FileError::NotText { line: 7 },
             "E004",
-            "`conf/lists/tenants.txt` is not UTF-8 text",
+            "`conf/lists/tenants.txt` is not UTF-8 text: line 7 has bytes that are none",
         ),
         (
             FileError::Other("denied".into()),

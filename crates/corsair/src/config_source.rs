@@ -4,11 +4,14 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use corsair_config::{
     CONFIG_BYTES_MAX, Checked, Code, Diagnostic, FileError, FileSource, PlanPlaces, check_with,
 };
+
+use rustix::fs::OFlags;
 
 use crate::demo;
 use crate::list_files::{ListFiles, Stamp};
@@ -85,7 +88,10 @@ fn unreadable(file: String, error: &FileError) -> Diagnostic {
             format!("the file has more than {} MiB", CONFIG_BYTES_MAX >> 20),
             "move long lists of origins to an origins_file",
         ),
-        FileError::NotText => ("the file is not UTF-8 text".to_owned(), "save it as UTF-8"),
+        FileError::NotText { line } => (
+            format!("the file is not UTF-8 text: line {line} has bytes that are none"),
+            "save it as UTF-8",
+        ),
         FileError::Other(why) => (
             format!("the file cannot be read: {why}"),
             "check its permissions",
@@ -118,7 +124,7 @@ impl<'l> Directory<'l> {
 impl FileSource for Directory<'_> {
     fn read(&self, path: &str, bytes_max: usize) -> Result<String, FileError> {
         let path = self.base.join(path);
-        let read = read_stamped(&path, bytes_max);
+        let read = read_list(&path, bytes_max);
         let stamp = match &read {
             Ok((_, stamp)) => Some(*stamp),
             // Whatever is the matter with it: it is as it is now until it changes.
@@ -137,15 +143,24 @@ impl FileSource for Directory<'_> {
     }
 }
 
-/// The text of a file of at most so many bytes.
+/// The text of a file of at most so many bytes; a pipe will do.
 pub(crate) fn read_text(path: &Path, bytes_max: usize) -> Result<String, FileError> {
-    read_stamped(path, bytes_max).map(|(text, _)| text)
+    let file = File::open(path).map_err(|error| file_error(&error))?;
+    read_bounded(file, bytes_max)
 }
 
-/// The text, and what the file was before it was read: a change while reading is a change.
-fn read_stamped(path: &Path, bytes_max: usize) -> Result<(String, Stamp), FileError> {
-    let file = File::open(path).map_err(|error| file_error(&error))?;
+/// The text of a regular file, which is read again for each reload, and what the file was before it
+/// was read: a change while reading is a change.
+fn read_list(path: &Path, bytes_max: usize) -> Result<(String, Stamp), FileError> {
+    let mut options = File::options();
+    // Without it, opening a FIFO waits for somebody to write.
+    let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.read(true).custom_flags(no_wait).open(path);
+    let file = file.map_err(|error| file_error(&error))?;
     let metadata = file.metadata().map_err(|error| file_error(&error))?;
+    if !metadata.is_file() {
+        return Err(FileError::Other("it is not a regular file".to_owned()));
+    }
     let text = read_bounded(file, bytes_max)?;
     Ok((text, Stamp::of(&metadata)))
 }
@@ -173,7 +188,7 @@ fn read_bounded(input: impl io::Read, bytes_max: usize) -> Result<String, FileEr
     if bytes.len() > bytes_max {
         return Err(FileError::TooLarge);
     }
-    String::from_utf8(bytes).map_err(|_| FileError::NotText)
+    FileError::text_of(bytes)
 }
 
 #[cfg(test)]
@@ -207,19 +222,25 @@ mod tests {
         assert_eq!(source.read("bound", 8).as_deref(), Ok("12345678"));
         assert_eq!(source.read("bound", 7), Err(FileError::TooLarge));
         assert_eq!(source.read("absent", 7), Err(FileError::NotFound));
-        assert_eq!(
-            Directory::new(PathBuf::new(), &lists).read("/dev/zero", 7),
-            Err(FileError::TooLarge)
-        );
-        assert!(matches!(source.read(".", 7), Err(FileError::Other(_))));
+        let irregular = Err(FileError::Other("it is not a regular file".to_owned()));
+        assert_eq!(source.read("/dev/zero", 7), irregular);
+        assert_eq!(source.read(".", 7), irregular);
+        // Nobody writes to it: a check that waited for one would never end.
+        let made = std::process::Command::new("mkfifo")
+            .arg(scratch.0.join("fifo"))
+            .status();
+        assert!(made.unwrap().success());
+        assert_eq!(source.read("fifo", 7), irregular);
+        let endless = read_text(Path::new("/dev/zero"), 7);
+        assert_eq!(endless, Err(FileError::TooLarge));
     }
 
     #[test]
     fn text_is_utf8() {
-        let scratch = Scratch::new("latin", b"caf\xe9");
+        let scratch = Scratch::new("latin", b"a\ncaf\xe9");
         assert_eq!(
             Directory::new(scratch.0.clone(), &ListFiles::default()).read("latin", 99),
-            Err(FileError::NotText)
+            Err(FileError::NotText { line: 2 })
         );
     }
 

@@ -53,9 +53,11 @@ fn sentence(error: &FileError) -> String {
     match error {
         FileError::NotFound => "there is no such file".to_owned(),
         FileError::TooLarge => format!("the input has more than {} MiB", IMPORT_BYTES_MAX >> 20),
-        FileError::NotText => "the input is not UTF-8 text; PowerShell's `>` writes UTF-16, \
+        FileError::NotText { .. } => {
+            "the input is not UTF-8 text; PowerShell's `>` writes UTF-16, \
                                `Out-File -Encoding utf8` does not"
-            .to_owned(),
+                .to_owned()
+        }
         FileError::Other(why) => format!("the input cannot be read: {why}"),
     }
 }
