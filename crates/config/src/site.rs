@@ -179,6 +179,7 @@ fn read_site(fields: &Fields<'_>, around: &mut Surroundings<'_>, report: &mut Re
     for route in routes {
         let settings = read_settings(route, &own, around, report);
         let methods = read_methods(route, report);
+        warn_of_methods_not_taken(route, &methods, report);
         if let Some(path) = read_path(route, report) {
             rows.push((path, methods, route_plans.len()));
         }
@@ -322,6 +323,24 @@ fn read_methods(route: &Fields<'_>, report: &mut Report) -> MethodSet {
         check_method(*method, report);
     }
     MethodSet::Listed(texts.iter().map(|method| method.value.into()).collect())
+}
+
+/// Tells of methods that the route's own policies grant to preflights and that the route does not take:
+/// browsers keep every granted method for the URL (Fetch §4.9), also those of another route's policy.
+fn warn_of_methods_not_taken(route: &Fields<'_>, methods: &MethodSet, report: &mut Report) {
+    for policy in route.sections("cors").unwrap_or_default() {
+        for granted in policy.texts("methods").unwrap_or_default() {
+            if granted.value != "*" && !methods.allows(granted.value.as_bytes()) {
+                let method = clip(granted.value);
+                let message = format!(
+                    "`{method}` does nothing here but stay in browsers' preflight caches: the route \
+                     does not take it"
+                );
+                let remedy = "remove it, or add it to the `methods` of the route";
+                report.add(Code::NoEffect, granted.at, message, remedy);
+            }
+        }
+    }
 }
 
 /// Methods every server knows; compared with case, RFC 9110 §9.1.

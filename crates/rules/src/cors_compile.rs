@@ -209,6 +209,10 @@ fn lint_origins(
             }
             OriginPattern::Star | OriginPattern::Exact(_) | OriginPattern::StarAnywhere { .. } => {}
         }
+        if let Some(scheme) = scheme_of_no_page(pattern) {
+            let (pattern, scheme) = (pattern.to_string(), scheme.to_owned());
+            findings.add(place, Lint::NoPageScheme { pattern, scheme });
+        }
         if let Some(strangers) = strangers_under(pattern) {
             let is_told = matches!(pattern, OriginPattern::StarAnywhere { .. });
             let pattern = pattern.to_string();
@@ -225,6 +229,19 @@ fn lint_origins(
             };
             findings.add(place, lint);
         }
+    }
+}
+
+/// The scheme of a pattern, when what is loaded from it has no origin with parts (WHATWG URL §4.7) or
+/// is no page.
+fn scheme_of_no_page(pattern: &OriginPattern) -> Option<&str> {
+    const SCHEMES: [&str; 7] = ["ws", "wss", "ftp", "file", "data", "blob", "about"];
+    let (OriginPattern::Exact(rule) | OriginPattern::Suffix(rule)) = pattern else {
+        return None;
+    };
+    match rule.scheme() {
+        SchemeRule::Custom(scheme) => SCHEMES.contains(&&**scheme).then_some(&**scheme),
+        SchemeRule::Http | SchemeRule::Https | SchemeRule::HttpOrHttps => None,
     }
 }
 

@@ -8,7 +8,8 @@ use crate::cors_spec::CorsPolicySpec;
 use crate::inclusion::{Outside, PatternSpace};
 use crate::origin_pattern::OriginPattern;
 
-/// Most origins of a policy that are compared; longer lists are not looked at.
+/// Most origins of a policy that are compared; longer lists are not looked at, as the meaning
+/// of the finding says.
 const COMPARED_MAX: usize = 1_000;
 
 /// One policy, prepared for questions about it.

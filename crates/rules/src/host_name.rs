@@ -33,6 +33,9 @@ pub enum HostFault {
     /// An upper-case letter; serialized hosts are lower-case.
     #[error("the host has an upper-case letter")]
     UpperCase,
+    /// A label that begins `xn--` and is no punycode: browsers refuse the URL, so nobody sends it.
+    #[error("a label that begins `xn--` is not the punycode of any name")]
+    BadPunycode,
     /// A byte that no label holds.
     #[error("the host has a byte that is not a letter, digit, '-', '_' or '.'")]
     BadByte,
@@ -305,6 +308,12 @@ pub(crate) fn operator_host(host: &str) -> Result<OperatorHost, HostFault> {
         (host.to_owned(), HostChange::None)
     };
     let kind = check_host(text.as_bytes())?;
+    // WHATWG URL §3.5, domain to ASCII: what is ASCII already is still decoded, and refused.
+    let is_punycode = |label: &str| label.starts_with("xn--");
+    let stays = |text: &str| idna::domain_to_ascii(text).is_ok_and(|ascii| ascii == text);
+    if text.split('.').any(is_punycode) && !stays(&text) {
+        return Err(HostFault::BadPunycode);
+    }
     Ok(OperatorHost { text, change, kind })
 }
 
@@ -384,6 +393,19 @@ mod tests {
             );
         }
         assert!(operator_host("a b").is_err());
+        for punycode in ["xn--bcher-kva.example", "_a.xn--bcher-kva.xn--p1ai"] {
+            assert!(operator_host(punycode).is_ok(), "{punycode}");
+        }
+        for none in [
+            "xn--a",
+            "a.xn--",
+            "xn--a.example",
+            "XN--A",
+            "xn--abc-.example",
+        ] {
+            let fault = operator_host(none).err();
+            assert_eq!(fault, Some(HostFault::BadPunycode), "{none}");
+        }
         assert!(operator_host("\u{200d}").is_err());
     }
 }

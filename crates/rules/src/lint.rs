@@ -318,7 +318,7 @@ lints! {
             forgotten or taken-over one of them can act for the user"
         remedy "list the hosts that need credentials"
         example r#"cors = { origins = ["https://*.example.com"], credentials = true }"#;
-    /// A policy whose every grant is an earlier one's.
+    /// A policy whose every grant is an earlier one's; those of over 1,000 origins are not compared.
     CoveredPolicy { by: usize } "W112"
         says "the policy never grants, because policy {by} of this route takes all its origins, \
             methods and headers first"
@@ -330,6 +330,12 @@ lints! {
         says "`{pattern}` covers names that anybody can register, {strangers}"
         remedy "put the wildcard under a domain of your own; or list the hosts"
         example r#"cors = { origins = ["https://*.amazonaws.com"] }"#;
+    /// A scheme that no page has an origin with.
+    NoPageScheme { pattern: String, scheme: String } "W114"
+        says "`{pattern}` allows nobody: no page has an origin with the scheme `{scheme}`, and a \
+            WebSocket's handshake carries that of its page"
+        remedy "write the origin of the page, such as `https://app.example.com`"
+        example r#"cors = { origins = ["wss://app.example.com"] }"#;
     /// A header operation on a header that the CORS policy writes behind it.
     FightsCors { name: String } "W131"
         says "`{name}` is written by the CORS policy of this route, after this operation"

@@ -319,7 +319,13 @@ pub(crate) static HEADER_WHEN: Section = Section {
             Told("any"),
             "Status codes, such as `404` or `2xx`.",
         ),
-        key("methods", texts(64), Told("any"), "Request methods."),
+        key(
+            "methods",
+            texts(64),
+            Told("any"),
+            "Request methods. Operations never run on a preflight that the node answers, so `OPTIONS` \
+             is for those that the upstream answers.",
+        ),
         key(
             "path",
             texts(64),
@@ -356,8 +362,9 @@ pub(crate) static SITE_ROUTE: Section = Section {
             "methods",
             texts(64),
             Told("every method"),
-            "Request methods the route is for; a preflight goes by the method that it asks about, and by \
-             OPTIONS where no route takes that one.",
+            "Request methods the route is for; a preflight goes by the method that it asks about. Where \
+             no route takes that one, it goes by OPTIONS: list OPTIONS only where the route's `cors` \
+             may answer for methods that it does not take.",
         ),
         key(
             "upstream",
