@@ -13,10 +13,14 @@ mod pairs;
 mod policies;
 
 use core::fmt;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use corsair_rules::{CorsPolicies, HeaderPolicy};
 use serde::Serialize;
 
 use crate::places::PlanPlaces;
-use crate::plan::Plan;
+use crate::plan::{Plan, RoutePlan};
 
 /// Which way a change goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -77,9 +81,16 @@ pub struct PlanDiff {
 #[must_use]
 pub fn diff(old: (&Plan, &PlanPlaces), new: (&Plan, &PlanPlaces)) -> PlanDiff {
     let mut routes = Vec::new();
+    let mut known: HashMap<_, Vec<Change>> = HashMap::new();
     for pair in pairs::pairs(old, new) {
-        let mut changes = policies::compare((pair.old, old.0), (pair.new, new.0));
-        changes.extend(operations::compare(pair.old, pair.new));
+        // Routes that inherit share what they inherit, and a list of origins may be long.
+        let settings = (pair.old.map(settings_of), pair.new.map(settings_of));
+        let compared = known.entry(settings).or_insert_with(|| {
+            let mut changes = policies::compare((pair.old, old.0), (pair.new, new.0));
+            changes.extend(operations::compare(pair.old, pair.new));
+            changes
+        });
+        let mut changes = compared.clone();
         changes.extend(pair.notes());
         changes.sort_by_key(|change| change.direction);
         if !changes.is_empty() {
@@ -105,6 +116,12 @@ pub fn diff(old: (&Plan, &PlanPlaces), new: (&Plan, &PlanPlaces)) -> PlanDiff {
         narrowed: count(Direction::Narrowed),
         routes,
     }
+}
+
+/// What is compared of a route, by where it is kept: the same is the same.
+fn settings_of(route: &RoutePlan) -> (*const CorsPolicies, *const HeaderPolicy, usize) {
+    let (cors, headers) = (Arc::as_ptr(&route.cors), Arc::as_ptr(&route.headers));
+    (cors, headers, route.upstream)
 }
 
 /// Most changes of one facet and direction that are shown to people.

@@ -473,3 +473,19 @@ proptest! {
         }
     }
 }
+
+/// Two thousand routes that inherit one long list are compared as one.
+#[test]
+fn many_routes_with_one_long_list() {
+    let origins: Vec<String> = (0..20_000)
+        .map(|number| format!("\"https://tenant-{number}.test\""))
+        .collect();
+    let routes: String = (0..2_000)
+        .map(|number| format!("[[site.route]]\npath = \"/tenant-{number}/**\"\n"))
+        .collect();
+    let with =
+        |origins: &[String]| format!("[site.cors]\norigins = [{}]\n{routes}", origins.join(", "));
+    let (old, new) = (plan_of(&with(&origins[1..])), plan_of(&with(&origins)));
+    let found = diff_of(&old, &new);
+    assert_eq!((found.widened, found.narrowed), (2_001, 0));
+}
