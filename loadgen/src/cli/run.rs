@@ -10,6 +10,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use loadgen::affinity::CpuList;
 use loadgen::engine::{self, Observer, Progress, Second};
 use loadgen::live::{Live, Verbosity};
+use loadgen::report::summary::paced_by;
 use loadgen::report::{Series, Summary};
 use loadgen::schedule::Rate;
 use loadgen::slo::{Metric, Slo};
@@ -330,7 +331,7 @@ fn watcher(flags: &Run, prepared: &Prepared) -> anyhow::Result<Watcher> {
     let facts = &prepared.facts;
     let title = facts.rate.as_ref().map_or_else(
         || facts.url.clone(),
-        |rate| format!("{} at {rate}/s", facts.url),
+        |rate| format!("{}: {}", facts.url, paced_by(rate)),
     );
     let live = Live::new(verbosity, &title, plan.length, plan.warmup);
     Ok(Watcher { live, series })

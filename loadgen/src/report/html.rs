@@ -19,10 +19,7 @@ pub fn render(summary: &Summary, rows: &[SecondRow]) -> Result<String, Box<dyn E
     let title = escape(&summary.setup.url);
     write!(page, "{HEAD_BEGIN}loadgen: {title}{HEAD_END}")?;
     write!(page, "<h1>{}</h1>", escape(&summary.setup.url))?;
-    let pace = match &summary.setup.target_rate {
-        Some(rate) => format!("open loop at {}/s", escape(rate)),
-        None => format!("closed loop, depth {}", summary.setup.depth),
-    };
+    let pace = escape(&summary.setup.pace());
     write!(
         page,
         "<p>{pace}, {}, {:.2} s, {}, {}, began {}</p>",

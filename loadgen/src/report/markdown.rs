@@ -15,10 +15,7 @@ pub fn render(summary: &Summary) -> String {
 }
 
 fn write_all(text: &mut String, summary: &Summary) -> std::fmt::Result {
-    let pace = match &summary.setup.target_rate {
-        Some(rate) => format!("open loop at {rate}/s"),
-        None => format!("closed loop, depth {}", summary.setup.depth),
-    };
+    let pace = summary.setup.pace();
     writeln!(text, "### `{}`", code(&summary.setup.url))?;
     writeln!(
         text,

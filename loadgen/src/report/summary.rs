@@ -109,6 +109,16 @@ pub struct Summary {
     pub latencies: Latencies,
 }
 
+/// The pace of an open loop in words; a log gives no rate.
+#[must_use]
+pub fn paced_by(rate: &str) -> String {
+    if rate.starts_with("replay") {
+        format!("open loop, {rate}")
+    } else {
+        format!("open loop at {rate}/s")
+    }
+}
+
 /// What was asked for, and when and how it was run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Setup {
@@ -368,6 +378,15 @@ impl SampleText {
 }
 
 impl Setup {
+    /// How requests were paced, in words.
+    #[must_use]
+    pub(super) fn pace(&self) -> String {
+        match &self.target_rate {
+            Some(rate) => paced_by(rate),
+            None => format!("closed loop, depth {}", self.depth),
+        }
+    }
+
     fn new(run: &RunFacts, plan: &Plan, outcome: &Outcome) -> Self {
         Self {
             loadgen: env!("CARGO_PKG_VERSION"),

@@ -66,10 +66,7 @@ fn write_all(text: &mut String, summary: &Summary) -> std::fmt::Result {
 }
 
 fn headline(summary: &Summary) -> String {
-    let pace = match &summary.setup.target_rate {
-        Some(rate) => format!("open loop at {rate}/s"),
-        None => format!("closed loop, depth {}", summary.setup.depth),
-    };
+    let pace = summary.setup.pace();
     format!(
         "{}: {pace}, {}, {:.2} s\n  {}, {}",
         summary.setup.url,

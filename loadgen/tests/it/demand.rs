@@ -240,6 +240,8 @@ fn a_replayed_log_names_its_origins() {
         let ran = loadgen(&server.url("/"), &all.concat());
         assert!(ran.code == 0 || ran.code == 4, "{}", ran.stderr);
         assert_eq!(ran.json["mismatches"], 0, "{}", ran.json);
+        let title = "open loop, replay x1, ";
+        assert!(ran.stderr.contains(title), "{}", ran.stderr);
         let mut seen = server.seen();
         seen.sort_by(|a, b| a.target.cmp(&b.target));
         let origins: Vec<Option<&str>> = seen
