@@ -346,7 +346,7 @@ pub enum TrialOutcome {
         /// Which means it lacks.
         reason: String,
     },
-    /// It did not start, or answered wrongly before it was timed: no numbers.
+    /// It did not start, or answered wrongly, before it was timed or while it was: no numbers.
     Failed {
         /// What it did instead.
         reason: String,
