@@ -290,7 +290,7 @@ resource_policy = "same-site"
 expose = ["ETag"]
 
 [[site.header]]
-op = "add"
+op = "set"
 name = "Cross-Origin-Resource-Policy"
 value = "cross-origin"
 

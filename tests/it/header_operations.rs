@@ -225,3 +225,77 @@ fn remembered_heads_are_of_what_the_request_asks_with() {
         }
     }
 }
+
+/// A line that is for one origin is for that origin alone in every cache behind the node too.
+#[test]
+fn what_an_operation_makes_of_the_origin_says_that_it_varies() {
+    let only = |origin: &str| format!("when = {{ request_header = [\"Origin: {origin}\"] }}\n");
+    let grant = [value("https://one.example"), only("https://one.example")].concat();
+    let fonts = "when = { request_header = [\"Origin\"], content_type = [\"font/*\"] }\n";
+    let rows = [
+        (op("set", "Access-Control-Allow-Origin", &grant), "Origin"),
+        (
+            op("remove", "X-Theirs", &only("https://one.example")),
+            "Origin",
+        ),
+        (op("set", "X-Asked", &value("${request.origin}")), "Origin"),
+        (
+            op("set", "X-Font", &[value("1"), fonts.to_owned()].concat()),
+            "",
+        ),
+        (op("remove", "Server", &only("https://one.example")), ""),
+        (op("set", "X-Asked", &value("${request.referer}")), ""),
+    ];
+    for (site, expected) in rows {
+        let upstream = Upstream::start();
+        let node = NodeConfig::before(&upstream).site(&site).start();
+        let plain = upstream.expect("GET /a").reply(200);
+        let plain = plain.header(FRESH.0, FRESH.1).header("X-Theirs", "1");
+        plain.header("Content-Type", "text/html").body("body");
+        for _ in 0..2 {
+            for origin in ["https://one.example", "https://two.example"] {
+                let response = node.get("/a").origin(origin).send();
+                let vary = response.is(200).head.field("Vary").unwrap_or_default();
+                assert_eq!(vary, expected, "{site}");
+            }
+            let response = node.get("/a").send();
+            let vary = response.is(200).head.field("Vary").unwrap_or_default();
+            assert_eq!(vary, expected, "{site}");
+        }
+        assert_eq!(upstream.received().len(), 1);
+    }
+}
+
+/// A browser that reads two values reads none, and lets every site embed what one of them guards.
+#[test]
+fn one_resource_policy_leaves_and_it_is_the_strictest() {
+    let lines: [(&[&str], &[&str]); 6] = [
+        (&["same-site"], &["same-site"]),
+        (&["cross-origin", "same-site"], &["same-site"]),
+        (
+            &["same-site, same-origin", "cross-origin"],
+            &["same-origin"],
+        ),
+        (&["same-site,"], &["same-site,"]),
+        (&["cross-origin", "Same-Site"], &["cross-origin"]),
+        (&["none", "of them"], &["none", "of them"]),
+    ];
+    for (sent, expected) in lines {
+        let upstream = Upstream::start();
+        let node = NodeConfig::before(&upstream).start();
+        let script = upstream.expect("GET /a").reply(200);
+        let script = script.header(FRESH.0, FRESH.1);
+        sent.iter().fold(script, |script, line| {
+            script.header("Cross-Origin-Resource-Policy", line)
+        });
+        for word in ["miss", "hit"] {
+            let mut client = node.client().expects_two("Cross-Origin-Resource-Policy");
+            let response = client.get("/a").send();
+            let left = response
+                .cache(word)
+                .head
+                .all("Cross-Origin-Resource-Policy");
+            assert_eq!(left.collect::<Vec<_>>(), expected);
+        }
+    }
+}

@@ -12,11 +12,11 @@ use std::borrow::Cow;
 use corsair_cache::{CacheStatus, NoStore, Outcome, StoredHead, UnixMillis, write_cache_status};
 use corsair_http1::{
     BodyLength, FieldRef, FieldSection, HeadLimits, KnownField, KnownSet, Nominated, Persistence,
-    Request, Response, Version, decimal, format_date, status_line,
+    Request, Response, Version, decimal, format_date, list_members, status_line,
 };
 use corsair_rules::{
-    AnswerMemo, CorsOutcome, EditContext, ExistingOrigin, OpTrace, PoliciesId, PreflightAnswer,
-    RequestOrigin, merge_vary,
+    AnswerMemo, CorsOutcome, EditContext, EditedFor, ExistingOrigin, OpTrace, PoliciesId,
+    PreflightAnswer, RequestOrigin, merge_vary,
 };
 
 use crate::plan::RoutePlan;
@@ -155,14 +155,18 @@ impl HeadContext<'_> {
             if vary.existing_origin() == ExistingOrigin::Keep && varies_by_origin(section) {
                 names = "Origin";
             }
-            self.with_edit_context(status, outcome, |context| {
-                self.route.headers.apply(section, context);
+            let edited_for = self.with_edit_context(status, outcome, |context| {
+                self.route.headers.apply(section, context)
             });
+            if edited_for == EditedFor::ThisOrigin {
+                names = "Origin";
+            }
             // What the policy writes itself: two lines of these are none, or worse, for a browser.
             if !owned.is_empty() {
                 section.retain(|line| !line.known.is_some_and(|known| vary.writes(known)));
             }
         }
+        fold_resource_policy(section);
         // Not before: conditions of operations look at the Content-Type that the 200 would have.
         if status == 304 {
             leave_out_of_not_modified(section);
@@ -362,6 +366,25 @@ fn drop_owned(owned: KnownSet, section: &mut FieldSection) {
     let is_owned = |line: FieldRef<'_>| line.known.is_some_and(|known| owned.contains(known));
     if !owned.is_empty() {
         section.retain(|line| !is_owned(line));
+    }
+}
+
+/// The three values of `Cross-Origin-Resource-Policy`, the strictest first.
+const RESOURCE_POLICIES: [&[u8]; 3] = [b"same-origin", b"same-site", b"cross-origin"];
+
+/// Leaves the strictest of several values of `Cross-Origin-Resource-Policy`: a browser that reads two
+/// reads none, and lets every site embed what one of them guards (Fetch §3.7).
+fn fold_resource_policy(section: &mut FieldSection) {
+    const FIELD: KnownField = KnownField::CrossOriginResourcePolicy;
+    if !section.has(FIELD) || section.all(FIELD).flat_map(list_members).nth(1).is_none() {
+        return;
+    }
+    let is_there = |policy: &&[u8]| {
+        let mut members = section.all(FIELD).flat_map(list_members);
+        members.any(|member| member == *policy)
+    };
+    if let Some(strictest) = RESOURCE_POLICIES.into_iter().find(is_there) {
+        section.set_first(FIELD, strictest);
     }
 }
 

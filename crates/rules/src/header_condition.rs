@@ -117,6 +117,11 @@ impl Condition {
         &self.request
     }
 
+    /// Whether a condition looks at this field of the request.
+    pub(crate) fn asks_for(&self, field: KnownField) -> bool {
+        self.request.iter().any(|test| test.asks_for(field))
+    }
+
     /// The first condition that does not hold, in words.
     pub(crate) fn failing(
         &self,

@@ -6,14 +6,12 @@
 //! checked or cleaned. Operations run after the stored head and before CORS; Vary, Age, Date and
 //! the CORS lines of the node are not theirs.
 
-use crate::cors::{CorsPolicies, is_cors_response_field};
-use crate::cors_spec::UpstreamMode;
 use crate::glob::{Glob, Replaced};
 use crate::header_condition::{Condition, HeaderConditionSpec};
+use crate::header_lint::{lint_constant, lint_verb};
 use crate::header_request::RequestConditions;
 use crate::header_template::{Scratch, Template, VALUE_BYTES_MAX};
 use crate::lint::{Lint, OpPlace, OpProblem, Severity};
-use crate::origin_pattern::{Dialect, OriginPattern};
 use core::fmt;
 use corsair_http1::{FieldSection, KnownField, Request, is_field_value, is_token, list_members};
 
@@ -117,6 +115,7 @@ fn protection_of_known(field: KnownField) -> Option<NameProtection> {
         KnownField::Via,
         KnownField::CacheStatus,
     ];
+    const DESCRIBING: [KnownField; 2] = [KnownField::ContentEncoding, KnownField::ContentRange];
     const HANDSHAKE: [KnownField; 3] = [
         KnownField::SecWebSocketAccept,
         KnownField::SecWebSocketProtocol,
@@ -124,7 +123,7 @@ fn protection_of_known(field: KnownField) -> Option<NameProtection> {
     ];
     if NODE_WRITTEN.contains(&field) {
         Some(NameProtection::NodeWritten)
-    } else if field == KnownField::ContentRange {
+    } else if DESCRIBING.contains(&field) {
         Some(NameProtection::DescribesBytes)
     } else if HANDSHAKE.contains(&field) {
         Some(NameProtection::Handshake)
@@ -169,11 +168,22 @@ pub(crate) struct Op {
     pub(crate) verb: Verb,
     /// As written; for `RemovePrefix` without the star.
     pub(crate) name: Box<[u8]>,
-    known: Option<KnownField>,
+    pub(crate) known: Option<KnownField>,
     /// `None`: always.
     pub(crate) when: Option<Box<Condition>>,
     /// The number of its conditions on request headers in the policy's list.
     asked: Option<usize>,
+    /// Whether what it does depends on the request's `Origin`.
+    by_origin: bool,
+}
+
+/// Whether what operations made of a response depends on the request's `Origin`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EditedFor {
+    /// It is the same for every origin.
+    EveryOrigin,
+    /// Another one might get another head, so the response must say `Vary: Origin`.
+    ThisOrigin,
 }
 
 /// The header operations of one route.
@@ -325,55 +335,32 @@ impl HeaderPolicy {
         Some(lists | if is_head { HEAD } else { 0 })
     }
 
-    /// Runs the operations on a response's fields.
+    /// Runs the operations on a response's fields, and says whether `Origin` had a say in it: also where
+    /// one did not run because the request has another origin than it asks for.
     #[inline]
-    pub fn apply(&self, section: &mut FieldSection, context: &EditContext<'_>) {
+    pub fn apply(&self, section: &mut FieldSection, context: &EditContext<'_>) -> EditedFor {
+        let mut edited_for = EditedFor::EveryOrigin;
         if self.ops.is_empty() {
-            return;
+            return edited_for;
         }
         let mut scratch = Scratch::new();
         let holding = self.requests.holding(context.request);
         let asked_holds = |number| self.requests.holds(number, &holding, context.request);
         for op in &self.ops {
-            if op.asked.is_none_or(asked_holds)
+            let is_asked_for = op.asked.is_none_or(asked_holds);
+            if (is_asked_for || op.by_origin)
                 && !op.is_idle(section)
                 && op.when_holds_beside_request(section, context)
             {
-                op.run(section, context, &mut scratch);
+                if op.by_origin {
+                    edited_for = EditedFor::ThisOrigin;
+                }
+                if is_asked_for {
+                    op.run(section, context, &mut scratch);
+                }
             }
         }
-    }
-
-    /// Operations on fields that the route's CORS policies write themselves afterwards.
-    #[must_use]
-    pub fn conflicts_with(&self, cors: &CorsPolicies) -> Vec<OpProblem> {
-        let node_answers = cors.upstream_mode() != UpstreamMode::Passthrough;
-        let fights = |(_, op): &(usize, &Op)| match op.verb {
-            Verb::Remove | Verb::RemovePrefix => false,
-            Verb::Set(_)
-            | Verb::Add(_)
-            | Verb::Append(_)
-            | Verb::Merge(_)
-            | Verb::Default(_)
-            | Verb::Replace(..) => {
-                node_answers && is_cors_response_field(&op.name)
-                    || op.known.is_some_and(|field| cors.writes(field))
-            }
-        };
-        let problem = |(index, op): (usize, &Op)| {
-            let name = String::from_utf8_lossy(&op.name).into_owned();
-            OpProblem {
-                op: index,
-                place: OpPlace::Name,
-                lint: Lint::FightsCors { name },
-            }
-        };
-        self.ops
-            .iter()
-            .enumerate()
-            .filter(fights)
-            .map(problem)
-            .collect()
+        edited_for
     }
 }
 
@@ -401,6 +388,10 @@ fn compile_op(spec: &HeaderOpSpec, add: &mut impl FnMut(OpPlace, Lint)) -> Optio
             },
         );
     }
+    if let Some(lint) = lint_verb(spec, known) {
+        add(OpPlace::Op, lint);
+        return None;
+    }
     let verb = if spec.op == HeaderOp::Remove {
         if spec.value.is_some() {
             add(
@@ -419,12 +410,20 @@ fn compile_op(spec: &HeaderOpSpec, add: &mut impl FnMut(OpPlace, Lint)) -> Optio
         let value = compile_value(spec, known, add)?;
         compile_verb(spec, known, value, add)?
     };
+    let when = when?;
+    let by_origin = when
+        .as_ref()
+        .is_some_and(|when| when.asks_for(KnownField::Origin))
+        || verb
+            .value()
+            .is_some_and(|value| value.takes_request_field(KnownField::Origin));
     Some(Op {
         verb,
         name: name.as_bytes().into(),
         known,
-        when: when?,
+        when,
         asked: None,
+        by_origin,
     })
 }
 
@@ -455,7 +454,8 @@ fn compile_name<'a>(
         );
         return None;
     }
-    if !is_prefix && let Some(reason) = protection_of(name.as_bytes()) {
+    // A prefix leaves protected fields alone; one that is such a name was meant to be it.
+    if let Some(reason) = protection_of(name.as_bytes()) {
         add(
             OpPlace::Name,
             Lint::ProtectedField {
@@ -499,34 +499,12 @@ fn compile_value(
     }
     if let (Some(known), Some(constant), false) =
         (known, template.constant(), spec.op == HeaderOp::Replace)
-        && let Some(lint) = lint_cors_constant(known, constant, spec)
+        && let Some(lint) = lint_constant(known, constant, spec)
     {
         add(OpPlace::Value, lint);
         return None;
     }
     Some(template)
-}
-
-/// What is wrong with a constant that goes into a CORS field as it is.
-fn lint_cors_constant(known: KnownField, constant: &[u8], spec: &HeaderOpSpec) -> Option<Lint> {
-    let text = String::from_utf8_lossy(constant);
-    let is_right = match known {
-        KnownField::AccessControlAllowOrigin => {
-            let parsed = OriginPattern::parse(&text, Dialect::Native);
-            let is_one = parsed.is_ok_and(|(pattern, _)| pattern.as_constant().is_some());
-            return (!is_one).then_some(Lint::SeveralConstants {});
-        }
-        KnownField::AccessControlAllowCredentials => text == "true",
-        KnownField::AccessControlMaxAge => {
-            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-        }
-        // A choice among ninety names: nothing is said about the rest.
-        _ => true,
-    };
-    (!is_right).then(|| Lint::MeaninglessCorsValue {
-        name: spec.name.clone(),
-        text: text.into_owned(),
-    })
 }
 
 fn compile_verb(
@@ -561,18 +539,25 @@ fn compile_verb(
     })
 }
 
+impl Verb {
+    /// What it writes.
+    pub(crate) fn value(&self) -> Option<&Template> {
+        match self {
+            Self::Set(value)
+            | Self::Add(value)
+            | Self::Append(value)
+            | Self::Merge(value)
+            | Self::Default(value)
+            | Self::Replace(_, value) => Some(value),
+            Self::Remove | Self::RemovePrefix => None,
+        }
+    }
+}
+
 impl Op {
     /// Whether the value is the same for every request to which one stored response is sent.
     fn value_is_static(&self) -> bool {
-        match &self.verb {
-            Verb::Set(value)
-            | Verb::Add(value)
-            | Verb::Append(value)
-            | Verb::Merge(value)
-            | Verb::Default(value)
-            | Verb::Replace(_, value) => value.is_static(),
-            Verb::Remove | Verb::RemovePrefix => true,
-        }
+        self.verb.value().is_none_or(Template::is_static)
     }
 
     #[inline]

@@ -36,6 +36,10 @@ impl RequestTest {
         })
     }
 
+    pub(crate) fn asks_for(&self, field: KnownField) -> bool {
+        self.known == Some(field)
+    }
+
     fn holds(&self, request: Request<'_>) -> bool {
         let passes = |value: &[u8]| self.value.as_ref().is_none_or(|glob| glob.matches(value));
         match self.known {

@@ -96,6 +96,22 @@ impl Template {
         }
     }
 
+    /// Whether this field of the request is part of it.
+    pub(crate) fn takes_request_field(&self, field: KnownField) -> bool {
+        match self {
+            Self::Constant(_) => false,
+            Self::Variable(parts) => parts.iter().any(|part| match part {
+                Part::Request(name) => KnownField::parse(name) == Some(field),
+                Part::Literal(_)
+                | Part::Host
+                | Part::Path
+                | Part::Query(_)
+                | Part::Status
+                | Part::Cache => false,
+            }),
+        }
+    }
+
     /// The value, when it is the same for every response.
     pub(crate) fn constant(&self) -> Option<&[u8]> {
         match self {

@@ -17,6 +17,7 @@ mod cors_view;
 pub mod fuzzing;
 mod glob;
 mod header_condition;
+mod header_lint;
 pub mod header_policy;
 mod header_request;
 mod header_template;
@@ -53,7 +54,7 @@ pub use cors_trace::{OriginTest, PolicyStanding, PolicyTrace};
 pub use cors_view::PolicyView;
 pub use header_condition::HeaderConditionSpec;
 pub use header_policy::{
-    EditContext, HeaderOp, HeaderOpSpec, HeaderPolicy, NameProtection, protection_of,
+    EditContext, EditedFor, HeaderOp, HeaderOpSpec, HeaderPolicy, NameProtection, protection_of,
 };
 pub use header_template::VALUE_BYTES_MAX;
 pub use header_trace::{OpEffect, OpTrace};

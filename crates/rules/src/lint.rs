@@ -188,9 +188,24 @@ lints! {
     /// A constant for a CORS header that no browser understands.
     MeaninglessCorsValue { name: String, text: String } "E118"
         says "`{text}` means nothing to a browser in `{name}`"
-        remedy "write seconds such as `3600` in Access-Control-Max-Age, and `true` in \
-            Access-Control-Allow-Credentials"
+        remedy "write seconds such as `3600` in Access-Control-Max-Age, `true` in \
+            Access-Control-Allow-Credentials, `*` or whole origins in Timing-Allow-Origin, and in \
+            the others names with commas between them"
         example r#"header = [{ op = "set", name = "Access-Control-Max-Age", value = "1h" }]"#;
+    /// A `Cross-Origin-Resource-Policy` that no browser understands, so that it guards nothing.
+    MeaninglessResourcePolicy { text: String } "E119"
+        says "`{text}` is none of the three words of Cross-Origin-Resource-Policy, and a browser \
+            that reads another one lets every site embed the response"
+        remedy "write `same-origin`, `same-site` or `cross-origin`, in lower case"
+        example r#"header = [{ op = "set", name = "Cross-Origin-Resource-Policy", value = "#
+            r#""Same-Origin" }]"#;
+    /// An operation that leaves a second value where a browser accepts one.
+    SecondValue { verb: &'static str, name: String } "E120"
+        says "`{verb}` leaves two values of `{name}` where the upstream sends one, and a browser \
+            then reads neither"
+        remedy "use `set`, or `default` to keep the upstream's"
+        example r#"header = [{ op = "append", name = "Access-Control-Allow-Origin", value = "#
+            r#""https://b.example.com" }]"#;
     /// A wildcard that covers names of strangers beside those of one owner, with credentials.
     StrangersWithCredentials { pattern: String, strangers: Strangers } "E121"
         says "`{pattern}` covers names that anybody can register, {strangers}, and with \
@@ -342,6 +357,32 @@ lints! {
         remedy "set it under `[site.cors]`, and remove the operation"
         example r#"route = [{ path = "/a/**", cors = { origins = ["*"] }, header = [{ op = "#
             r#""set", name = "Access-Control-Allow-Origin", value = "*" }] }]"#;
+    /// A CORS header is set on a route whose upstream decides on CORS.
+    WritesOverUpstream { name: String } "W132"
+        says "`{name}` is the upstream's under `upstream = \"passthrough\"`, and this operation \
+            writes over what it decided for each origin"
+        remedy "remove the operation, or let the node decide: `upstream = \"override\"` with `origins`"
+        example r#"route = [{ path = "/a/**", cors = { upstream = "passthrough" }, header = [{ op "#
+            r#"= "set", name = "Access-Control-Allow-Origin", value = "*" }] }]"#;
+    /// `Vary` is removed or replaced.
+    LosesVary { name: String } "W133"
+        says "the operation on `{name}` takes from the upstream's `Vary`, so caches behind the node \
+            are not told what its responses depend on"
+        remedy "use `op = \"merge\"` to add to it; the node itself goes by what the upstream sent"
+        example r#"header = [{ op = "set", name = "Vary", value = "Accept" }]"#;
+    /// `ETag` or `Last-Modified` is written.
+    EditsValidator { name: String } "W134"
+        says "conditional requests are compared with the upstream's `{name}`, so who was given \
+            another one is never answered 304"
+        remedy "remove the operation; `op = \"remove\"` takes the header away"
+        example r#"header = [{ op = "set", name = "ETag", value = "\"1\"" }]"#;
+    /// Operations allow everybody, and credentials too.
+    StarWithCredentialsSet { } "W135"
+        says "another operation sends `*` in Access-Control-Allow-Origin, and with that a browser \
+            accepts no credentials"
+        remedy "remove it; or list the origins that may use credentials under `[site.cors]`"
+        example r#"header = [{ op = "set", name = "Access-Control-Allow-Origin", value = "*" }, "#
+            r#"{ op = "set", name = "Access-Control-Allow-Credentials", value = "true" }]"#;
 }
 
 impl Lint {

@@ -6,6 +6,7 @@ mod choosing;
 mod corpus;
 mod cors_decisions;
 mod cors_modes;
+mod header_lints;
 mod header_operations;
 mod header_variants;
 mod inclusion;
