@@ -384,6 +384,39 @@ fn a_shadow_policy_is_counted_where_it_would_decide_otherwise() {
     flips(&node, 6, 3);
 }
 
+/// A constant reaches the origin that it names, whoever asks: browsers refuse it to all others today, and
+/// would then.
+#[test]
+fn a_constant_counts_for_the_origin_that_it_names() {
+    let policy = |origin: &str, rest: &str| {
+        format!("[[site.cors]]\norigins = [\"{origin}\"]\nvalidate = false\n{rest}\n")
+    };
+    // The live policy's origin, the shadow's, and what each flips for a GET and a preflight of both.
+    let rows = [
+        (ONE, ONE, (0, 0)),
+        (ONE, TWO, (2, 2)),
+        (TWO, "*", (0, 2)),
+        ("*", ONE, (2, 0)),
+    ];
+    for (live, shadow, (allow_to_deny, deny_to_allow)) in rows {
+        let upstream = Upstream::start();
+        let site = [policy(live, ""), policy(shadow, "shadow = true\n")].concat();
+        let node = NodeConfig::before(&upstream).site(&site).start();
+        upstream
+            .expect("GET /a")
+            .reply(200)
+            .header(FRESH.0, FRESH.1);
+        for method in ["GET", "OPTIONS"] {
+            for origin in [ONE, TWO] {
+                let ask = node.ask(method, "/a").origin(origin);
+                let response = ask.header("Access-Control-Request-Method", "GET").send();
+                response.header(ACAO, live);
+            }
+        }
+        flips(&node, allow_to_deny, deny_to_allow);
+    }
+}
+
 #[test]
 fn a_shadow_policy_alone_is_held_against_the_upstreams_own_answers() {
     let upstream = Upstream::start();

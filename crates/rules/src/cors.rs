@@ -292,13 +292,15 @@ impl CorsPolicies {
         method: &[u8],
         content_type: Option<&[u8]>,
     ) -> ShadowVerdict {
-        let grants = self.policies.iter().any(|policy| {
+        let origin = origin.single();
+        let decides = |policy: &&Policy| {
             policy.standing == Standing::Shadow
                 && policy.covers(content_type)
                 && policy.methods.allows(method)
-                && policy.admits(origin.single()) != Admission::No
-        });
-        if grants {
+                && policy.admits(origin) != Admission::No
+        };
+        let first = self.policies.iter().find(decides);
+        if first.is_some_and(|policy| policy.reaches(origin)) {
             ShadowVerdict::Grant
         } else {
             ShadowVerdict::Refuse
@@ -336,12 +338,14 @@ impl CorsPolicies {
             }
         }
         if self.has_shadow {
-            let grants = self.policies.iter().any(|policy| {
+            let decides = |policy: &&Policy| {
                 let admission = policy.admits(origin.single());
                 policy.standing == Standing::Shadow
                     && is_grant(preflight_outcome(policy, admission, origin, &asked))
-            });
-            answer.shadow = if grants {
+            };
+            let first = self.policies.iter().find(decides);
+            let reaches = first.is_some_and(|policy| policy.reaches(origin.single()));
+            answer.shadow = if reaches {
                 ShadowVerdict::Grant
             } else {
                 ShadowVerdict::Refuse

@@ -168,6 +168,14 @@ impl<'p> ActualAnswer<'p> {
         is_grant(self.outcome)
     }
 
+    /// Whether a browser on this origin reads the response for what is written: not where the policy
+    /// sends everybody one other origin.
+    #[must_use]
+    pub fn lets_read(&self, origin: RequestOrigin<'_>) -> bool {
+        let reaches = |(policy, _): (&Policy, usize)| policy.reaches(origin.single());
+        is_grant(self.outcome) && self.granted.is_some_and(reaches)
+    }
+
     /// The pattern that matched, by its place in the policy's origins; `None` for constants. Under
     /// `passthrough` too, where it is evaluated but not applied.
     #[must_use]
@@ -231,6 +239,14 @@ impl PreflightAnswer<'_> {
     #[must_use]
     pub fn granted(&self) -> bool {
         self.granted.is_some()
+    }
+
+    /// Whether a browser on this origin goes on for what is written: not where the policy sends everybody
+    /// one other origin.
+    #[must_use]
+    pub fn lets_read(&self, origin: RequestOrigin<'_>) -> bool {
+        let reaches = |(policy, _): (&Policy, usize)| policy.reaches(origin.single());
+        self.granted.is_some_and(reaches)
     }
 
     /// The pattern that matched; `None` for constants.

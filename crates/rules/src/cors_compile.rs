@@ -119,6 +119,7 @@ fn compile_policy(spec: &CorsPolicySpec, findings: &mut Findings<'_>) -> Policy 
     let mut policy = Policy {
         standing,
         audience,
+        constant: constant.as_deref().map(Box::from),
         methods,
         headers,
         content_types,

@@ -181,6 +181,8 @@ pub(crate) enum ListSource {
 pub(crate) struct Policy {
     pub(crate) standing: Standing,
     pub(crate) audience: Audience,
+    /// What a constant audience is told.
+    pub(crate) constant: Option<Box<str>>,
     pub(crate) methods: MethodRule,
     pub(crate) headers: HeaderRule,
     /// Empty: every response.
@@ -220,6 +222,18 @@ impl Policy {
                 Some(rule) => Admission::By(rule),
                 None => Admission::No,
             },
+        }
+    }
+
+    /// Whether a browser on this origin reads what the policy lets it: an admitted request may be answered
+    /// with another origin's constant (Fetch §4.10).
+    pub(crate) fn reaches(&self, origin: Option<&[u8]>) -> bool {
+        match &self.audience {
+            Audience::Listed(_) => self.admits(origin) != Admission::No,
+            Audience::Constant => self
+                .constant
+                .as_deref()
+                .is_some_and(|constant| constant == "*" || origin == Some(constant.as_bytes())),
         }
     }
 

@@ -275,15 +275,16 @@ pub(crate) fn count_shadow(seen: &Seen<'_>, fields: Option<&FieldSection>, appli
     }
     let asks_first =
         request.method() == b"OPTIONS" && request.has(KnownField::AccessControlRequestMethod);
-    let shadow = if asks_first {
-        cors.decide_preflight(request).shadow()
+    let (shadow, lets_read) = if asks_first {
+        let answer = cors.decide_preflight(request);
+        (answer.shadow(), answer.lets_read(origin))
     } else {
         let content_type = fields.and_then(|fields| fields.get(KnownField::ContentType));
-        cors.decide_actual(origin, request.method(), content_type)
-            .shadow()
+        let answer = cors.decide_actual(origin, request.method(), content_type);
+        (answer.shadow(), answer.lets_read(origin))
     };
     let allows = match applied {
-        CorsOutcome::Constant | CorsOutcome::Granted => true,
+        CorsOutcome::Constant | CorsOutcome::Granted => lets_read,
         CorsOutcome::NoPolicy | CorsOutcome::Passthrough => {
             fields.is_some_and(|fields| upstream_allows(origin, fields))
         }
