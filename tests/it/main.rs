@@ -13,6 +13,7 @@ mod cors;
 mod cors_attacks;
 mod cors_policies;
 mod demo;
+mod drivers;
 mod explain_agrees;
 mod faults;
 mod harness;

@@ -511,3 +511,38 @@ fn responses_kept_apart_by_origin_become_one_once_the_node_decides() {
     let bare = node.get("/apart").send();
     bare.cache("hit").body("one for all").lacks(ACAO);
 }
+
+#[test]
+fn via_names_the_protocol_that_the_request_came_by() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    upstream.expect("POST /a").times(2).reply(200);
+    for (ask, via) in [
+        (node.ask("POST", "/a"), "1.1 edge-1"),
+        (node.ask("POST", "/a").http10(), "1.0 edge-1"),
+    ] {
+        ask.send().is(200);
+        assert_eq!(upstream.last().field("Via").as_deref(), Some(via));
+    }
+}
+
+/// RFC 3986 §3.2.3: a colon without digits is as if there were none.
+#[test]
+fn an_empty_port_is_no_port() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    upstream
+        .expect("GET /a")
+        .with("Host", "cdn.example.com")
+        .reply(200)
+        .header("Cache-Control", "max-age=60")
+        .body("one");
+    let mut client = node.client();
+    for (host, word) in [
+        ("cdn.example.com:", "miss"),
+        ("cdn.example.com", "hit"),
+        ("cdn.example.com:", "hit"),
+    ] {
+        client.get("/a").host(host).send().cache(word).body("one");
+    }
+}

@@ -43,6 +43,8 @@ pub enum FileError {
     NotFound,
     /// It is longer than was allowed.
     TooLarge,
+    /// It is a directory.
+    Directory,
     /// It is not UTF-8.
     NotText {
         /// The first line with bytes that are none, from 1.

@@ -114,6 +114,11 @@ impl<'s> OriginLists<'s> {
                 ),
                 "split the list over several policies, or use wildcards".to_owned(),
             ),
+            FileError::Directory => (
+                Code::Unreadable,
+                format!("`{shown}` is a directory"),
+                "name a file of origins".to_owned(),
+            ),
             FileError::NotText { line } => (
                 Code::Unreadable,
                 format!("`{shown}` is not UTF-8 text: line {line} has bytes that are none"),

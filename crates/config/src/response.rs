@@ -11,8 +11,9 @@ use std::borrow::Cow;
 
 use corsair_cache::{CacheStatus, NoStore, Outcome, StoredHead, UnixMillis, write_cache_status};
 use corsair_http1::{
-    BodyLength, FieldRef, FieldSection, HeadLimits, KnownField, KnownSet, Nominated, Persistence,
-    Request, Response, Version, decimal, format_date, list_members, status_line,
+    BodyLength, FieldRef, FieldSection, HEADER_LINES_CAP, HeadLimits, KnownField, KnownSet,
+    Nominated, Persistence, Request, Response, Version, decimal, format_date, list_members,
+    status_line,
 };
 use corsair_rules::{
     AnswerMemo, CorsOutcome, EditContext, EditedFor, ExistingOrigin, OpTrace, PoliciesId,
@@ -40,7 +41,7 @@ pub const CONDITIONS: KnownSet = KnownSet::of(&[
 /// Bytes and field lines of an upstream's response head; past them the response is malformed.
 pub const RESPONSE_LIMITS: HeadLimits = HeadLimits {
     head_bytes_max: 64 * 1024,
-    header_lines_max: 256,
+    header_lines_max: HEADER_LINES_CAP,
 };
 
 /// What is said to a request for which only a stored response would do, when there is none (RFC 9111

@@ -164,6 +164,19 @@ struct Server {
 
 fn read_servers(fields: &Fields<'_>, report: &mut Report) -> Option<Server> {
     let servers = fields.texts("servers")?;
+    if let [_, _, ..] = servers {
+        // Whether each is one, before that there are several.
+        let mut all_read = true;
+        for server in servers {
+            if let Err(problem) = read_server(server.value) {
+                all_read = false;
+                tell_wrong(server, problem, report);
+            }
+        }
+        if !all_read {
+            return None;
+        }
+    }
     let [server] = servers else {
         match servers.get(1) {
             None => report.add_absence(
@@ -184,17 +197,7 @@ fn read_servers(fields: &Fields<'_>, report: &mut Report) -> Option<Server> {
     match read_server(server.value) {
         Ok(read) => Some(read),
         Err(problem) => {
-            let Wrong {
-                code,
-                offset,
-                message,
-                remedy,
-            } = problem;
-            // The opening quote is one byte; escapes before the place are too rare to follow.
-            let inside = server
-                .at
-                .part(1 + offset, server.value.len().saturating_sub(offset));
-            report.add(code, inside, message, remedy);
+            tell_wrong(server, problem, report);
             None
         }
     }
@@ -217,6 +220,21 @@ impl Wrong {
             remedy: remedy.into(),
         }
     }
+}
+
+/// Tells what is wrong with a server, at its place.
+fn tell_wrong(server: &Located<&str>, problem: Wrong, report: &mut Report) {
+    let Wrong {
+        code,
+        offset,
+        message,
+        remedy,
+    } = problem;
+    // The opening quote is one byte; escapes before the place are too rare to follow.
+    let inside = server
+        .at
+        .part(1 + offset, server.value.len().saturating_sub(offset));
+    report.add(code, inside, message, remedy);
 }
 
 fn read_server(url: &str) -> Result<Server, Wrong> {

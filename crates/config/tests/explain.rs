@@ -492,7 +492,7 @@ fn what_the_node_says_for_an_upstream_that_fails() {
                 "which is a failure:",
                 why,
                 "502 Bad Gateway",
-                "detail=malformed",
+                "detail=upstream-malformed",
             ],
         );
     }

@@ -110,6 +110,11 @@ fn a_list_without_text_is_told_where_it_is_named() {
             "`conf/lists/tenants.txt` has more than 64 MiB",
         ),
         (
+            FileError::Directory,
+            "E004",
+            "`conf/lists/tenants.txt` is a directory",
+        ),
+        (
             FileError::NotText { line: 7 },
             "E004",
             "`conf/lists/tenants.txt` is not UTF-8 text: line 7 has bytes that are none",

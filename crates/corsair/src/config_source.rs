@@ -82,24 +82,37 @@ impl ConfigSource {
 }
 
 fn unreadable(file: String, error: &FileError) -> Diagnostic {
-    let (message, remedy) = match error {
-        FileError::NotFound => ("there is no such file".to_owned(), "check the path"),
+    let unreadable = Code::Unreadable;
+    let (code, message, remedy) = match error {
+        FileError::NotFound => (
+            unreadable,
+            "there is no such file".to_owned(),
+            "check the path",
+        ),
         FileError::TooLarge => (
+            Code::TooLarge,
             format!("the file has more than {} MiB", CONFIG_BYTES_MAX >> 20),
             "move long lists of origins to an origins_file",
         ),
+        FileError::Directory => (
+            unreadable,
+            "this is a directory".to_owned(),
+            "name the configuration file in it",
+        ),
         FileError::NotText { line } => (
+            unreadable,
             format!("the file is not UTF-8 text: line {line} has bytes that are none"),
             "save it as UTF-8",
         ),
         FileError::Other(why) => (
+            unreadable,
             format!("the file cannot be read: {why}"),
             "check its permissions",
         ),
     };
     Diagnostic {
-        code: Code::Unreadable.as_str(),
-        severity: Code::Unreadable.severity(),
+        code: code.as_str(),
+        severity: code.severity(),
         file,
         line: 1,
         column: 1,
@@ -158,6 +171,9 @@ fn read_list(path: &Path, bytes_max: usize) -> Result<(String, Stamp), FileError
     let file = options.read(true).custom_flags(no_wait).open(path);
     let file = file.map_err(|error| file_error(&error))?;
     let metadata = file.metadata().map_err(|error| file_error(&error))?;
+    if metadata.is_dir() {
+        return Err(FileError::Directory);
+    }
     if !metadata.is_file() {
         return Err(FileError::Other("it is not a regular file".to_owned()));
     }
@@ -173,6 +189,7 @@ pub(crate) fn read_input(bytes_max: usize) -> Result<String, FileError> {
 fn file_error(error: &io::Error) -> FileError {
     match error.kind() {
         io::ErrorKind::NotFound => FileError::NotFound,
+        io::ErrorKind::IsADirectory => FileError::Directory,
         _ => FileError::Other(error.to_string()),
     }
 }
@@ -224,7 +241,7 @@ mod tests {
         assert_eq!(source.read("absent", 7), Err(FileError::NotFound));
         let irregular = Err(FileError::Other("it is not a regular file".to_owned()));
         assert_eq!(source.read("/dev/zero", 7), irregular);
-        assert_eq!(source.read(".", 7), irregular);
+        assert_eq!(source.read(".", 7), Err(FileError::Directory));
         // Nobody writes to it: a check that waited for one would never end.
         let made = std::process::Command::new("mkfifo")
             .arg(scratch.0.join("fifo"))
@@ -253,6 +270,23 @@ mod tests {
             told.starts_with("no/such/file.toml:1:1: error[E004]: there is no such"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_told_as_what_it_is() {
+        let long = Scratch::new("long", &vec![b'#'; CONFIG_BYTES_MAX + 1]);
+        let rows = [
+            (long.0.clone(), "error[E004]: this is a directory"),
+            (
+                long.0.join("long"),
+                "error[E003]: the file has more than 16 MiB",
+            ),
+        ];
+        for (path, expected) in rows {
+            let checked = ConfigSource::File(path).load(&[]);
+            let told = checked.diagnostics[0].to_string();
+            assert!(told.contains(expected), "{told}");
+        }
     }
 
     #[test]

@@ -53,6 +53,7 @@ fn sentence(error: &FileError) -> String {
     match error {
         FileError::NotFound => "there is no such file".to_owned(),
         FileError::TooLarge => format!("the input has more than {} MiB", IMPORT_BYTES_MAX >> 20),
+        FileError::Directory => "this is a directory".to_owned(),
         FileError::NotText { .. } => {
             "the input is not UTF-8 text; PowerShell's `>` writes UTF-16, \
                                `Out-File -Encoding utf8` does not"

@@ -128,7 +128,7 @@ target_errors! {
 /// (one dot may end it), an IPv4 address, or an IPv6 literal in brackets. Percent-encoding and the
 /// sub-delimiters RFC 3986 would allow are refused: no name in use has them.
 ///
-/// # Errors User information; an empty or malformed host; a port that is empty, zero, above 65535
+/// # Errors User information; an empty or malformed host; a port that is zero, above 65535
 /// or has a leading zero.
 ///
 /// ```
@@ -151,7 +151,8 @@ pub fn parse_authority(value: &[u8]) -> Result<Authority<'_>, TargetError> {
         return Err(TargetError::Authority);
     }
     let port = match rest {
-        [] => None,
+        // A colon and nothing behind it is no port either (RFC 3986 §3.2.3).
+        [] | [b':'] => None,
         [b':', digits @ ..] => Some(parse_port(digits)?),
         _ => return Err(TargetError::Authority),
     };

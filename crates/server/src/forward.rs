@@ -13,7 +13,7 @@ use corsair_cache::{
 use corsair_config::{Expectation, HostMode, RoutePlan};
 use corsair_http1::{
     BodyLength, HEADER_LINES_CAP, HeadLimits, KnownField, KnownSet, Nominated, Parsed, Persistence,
-    Request, RequestHead, decimal, field_line, request_line,
+    Request, RequestHead, Version, decimal, field_line, request_line,
 };
 use corsair_rules::UpstreamMode;
 
@@ -371,7 +371,11 @@ impl Forward {
         );
         field_line(out, "X-Forwarded-Proto", b"http");
         field_line(out, "X-Forwarded-Host", &self.authority);
-        out.extend_from_slice(b"Via: 1.1 ");
+        // The protocol that the request was received by (RFC 9110 §7.6.3).
+        out.extend_from_slice(match request.version() {
+            Version::Http10 => b"Via: 1.0 ",
+            Version::Http11 => b"Via: 1.1 ",
+        });
         out.extend_from_slice(self.live.pseudonym.as_bytes());
         out.extend_from_slice(b"\r\n");
     }

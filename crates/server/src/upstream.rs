@@ -396,6 +396,7 @@ impl Upstream<'_> {
             match view.status() {
                 101 => return Err(UpstreamError::Malformed("switching protocols unasked")),
                 100..=199 => {}
+                600.. => return Err(UpstreamError::Malformed("status above 599")),
                 _ => {
                     let length = response_body_length(method, view)
                         .map_err(|error| UpstreamError::Malformed(error.reason()))?;

@@ -214,7 +214,7 @@ pub(crate) static LIMITS: Section = Section {
                 max: HEAD_BYTES_CAP as u64,
             },
             Means("32KiB"),
-            "Longest request head; past it 431. An upstream's head may have 64KiB and 256 lines.",
+            "Longest request head; past it 431. An upstream's head may have 64KiB and 255 lines.",
         ),
         key(
             "header_lines",

@@ -163,7 +163,7 @@ fn authorities_are_a_host_and_maybe_a_port() {
         ("a/", Err(Authority)),
         ("a, b", Err(Authority)),
         ("a b", Err(Authority)),
-        ("a:", Err(Authority)),
+        ("a:", Ok(("a", None))),
         (":80", Err(Authority)),
         ("a:65536", Err(Authority)),
         ("a:080", Err(Authority)),
