@@ -47,19 +47,15 @@ pub fn admit(request: Request<'_>) -> Result<RequestBody, (u16, &'static str)> {
 
 impl SitePlan {
     /// The number of the route: by path and method, a preflight (Fetch §3.2.2) by the method that it asks
-    /// about, so that the route of the request that follows decides. Only where no route takes that
-    /// method, a preflight goes by its own.
+    /// about: who may send a request is never decided by a route that the request will not take.
     #[must_use]
     pub fn find_route(&self, path: &[u8], request: Request<'_>) -> usize {
-        let by_method = |method: &[u8]| self.routes.find(path, method);
         let asks_first = request.method() == b"OPTIONS" && request.has(KnownField::Origin);
         let asked_about = match asks_first {
             true => request.field(KnownField::AccessControlRequestMethod),
             false => None,
         };
-        asked_about
-            .and_then(by_method)
-            .or_else(|| by_method(request.method()))
-            .unwrap_or(0)
+        let method = asked_about.unwrap_or(request.method());
+        self.routes.find(path, method).unwrap_or(0)
     }
 }

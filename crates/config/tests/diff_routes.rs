@@ -106,7 +106,7 @@ fn methods_that_nobody_thought_of() {
         )
     };
     check_widened(&purge(APP), &purge("*"), &[OPEN]);
-    // What no route lists goes by OPTIONS for a preflight.
+    // Also OPTIONS that is no preflight, or asks about OPTIONS.
     let options = |origins: &str| {
         format!(
             "{}[[site.route]]\npath = \"/**\"\nmethods = [\"OPTIONS\"]\n\

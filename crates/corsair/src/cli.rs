@@ -98,8 +98,8 @@ Exit codes:
 
 const REFERENCE_EXAMPLES: &str = "\
 Examples:
-  corsair reference                     writes REFERENCE.md and corsair.schema.json here
-  corsair reference configs
+  corsair reference                     writes configs/REFERENCE.md and configs/corsair.schema.json
+  corsair reference /tmp/reference
 
 The schema lets editors complete and check a configuration while it is written.
 
@@ -197,8 +197,8 @@ pub(crate) struct ExplainArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReferenceArguments {
-    /// Where to write both files.
-    #[arg(value_name = "DIRECTORY", default_value = ".")]
+    /// Where to write both files; made when it is not there.
+    #[arg(value_name = "DIRECTORY", default_value = "configs")]
     pub(crate) directory: PathBuf,
 }
 
@@ -385,7 +385,7 @@ mod tests {
         );
         check("corsair import r2 a", Err(ErrorKind::InvalidValue));
         check("corsair import s3", Err(ErrorKind::MissingRequiredArgument));
-        check("corsair reference", Ok("reference \".\""));
+        check("corsair reference", Ok("reference \"configs\""));
         check("corsair reference a", Ok("reference \"a\""));
         check("corsair reference a b", Err(ErrorKind::UnknownArgument));
         check("corsair run a", Err(ErrorKind::UnknownArgument));

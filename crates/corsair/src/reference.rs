@@ -17,9 +17,11 @@ pub(crate) fn run(arguments: &ReferenceArguments) -> ExitCode {
     ];
     for (name, text) in files {
         let path = arguments.directory.join(name);
-        if let Err(error) = fs::write(&path, text) {
+        let written =
+            fs::create_dir_all(&arguments.directory).and_then(|()| fs::write(&path, text));
+        if let Err(error) = written {
             say(&format!("error: cannot write {}: {error}", path.display()));
-            say("  = help: name a directory that is there: `corsair reference DIRECTORY`");
+            say("  = help: name a directory that may be written: `corsair reference DIRECTORY`");
             return ExitCode::FAILURE;
         }
         say(&format!("wrote {}", path.display()));

@@ -362,9 +362,8 @@ pub(crate) static SITE_ROUTE: Section = Section {
             "methods",
             texts(64),
             Told("every method"),
-            "Request methods the route is for; a preflight goes by the method that it asks about. Where \
-             no route takes that one, it goes by OPTIONS: list OPTIONS only where the route's `cors` \
-             may answer for methods that it does not take.",
+            "Request methods the route is for. A preflight goes by the method that it asks about, so \
+             that the route of the request itself decides; OPTIONS is for other requests of that method.",
         ),
         key(
             "upstream",
