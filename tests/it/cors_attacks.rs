@@ -66,7 +66,7 @@ origins = ["https://app.example"]
 resource_policy = "same-site"
 
 [[site.header]]
-op = "append"
+op = "set"
 name = "Cross-Origin-Resource-Policy"
 value = "cross-origin"
 "#;

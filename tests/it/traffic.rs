@@ -496,6 +496,37 @@ fn an_upgrade_nobody_configured_opens_no_tunnel() {
     }
 }
 
+/// What the key does not have, a response that is stored for all must not depend on.
+#[test]
+fn a_fill_brings_no_field_that_makes_it_another_request() {
+    let upstream = Upstream::start();
+    let node = Node::before(&upstream);
+    upstream
+        .expect("GET /a")
+        .reply(200)
+        .header("Cache-Control", "max-age=60");
+    let overrides = [
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-HTTP-Method",
+        "X-HTTP-Method-Override",
+        "X-Method-Override",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Scheme",
+        "X-Real-IP",
+    ];
+    let ask = overrides
+        .iter()
+        .fold(node.get("/a"), |ask, name| ask.header(name, "evil"));
+    ask.send().is(200);
+    let received = upstream.last();
+    for name in overrides {
+        assert_eq!(received.field(name), None, "{name}");
+    }
+    assert!(!format!("{received:?}").contains("evil"), "{received:?}");
+}
+
 #[test]
 fn the_clients_address_is_told_and_not_believed() {
     let upstream = Upstream::start();

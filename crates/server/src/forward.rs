@@ -31,6 +31,7 @@ const OWN: KnownSet = KnownSet::of(&[
     KnownField::XForwardedFor,
     KnownField::XForwardedProto,
     KnownField::XForwardedHost,
+    KnownField::XForwardedPort,
 ]);
 
 /// Fields that ask for less than the whole representation: a fill fetches the whole.
@@ -53,13 +54,17 @@ const CORS_REQUEST_FIELDS: KnownSet = KnownSet::of(&[
 
 /// Fields by which some servers let a request be another than its head says. A stored response must not
 /// depend on what the key does not have.
-const OVERRIDES: [&str; 8] = [
-    "X-Original-URL",
-    "X-Rewrite-URL",
+const OVERRIDES: KnownSet = KnownSet::of(&[
+    KnownField::XOriginalUrl,
+    KnownField::XRewriteUrl,
+    KnownField::XHttpMethodOverride,
+    KnownField::XRealIp,
+]);
+
+/// The same, for fields that have no place in the table of known ones.
+const RARE_OVERRIDES: [&str; 4] = [
     "X-HTTP-Method",
-    "X-HTTP-Method-Override",
     "X-Method-Override",
-    "X-Forwarded-Port",
     "X-Forwarded-Prefix",
     "X-Forwarded-Scheme",
 ];
@@ -348,11 +353,12 @@ impl Forward {
                         || OWN.contains(known)
                         || (purpose == Purpose::Fill
                             && (PARTIAL.contains(known)
+                                || OVERRIDES.contains(known)
                                 || (node_decides && CORS_REQUEST_FIELDS.contains(known))))
                 }
                 None => {
-                    purpose == Purpose::Fill
-                        && OVERRIDES.iter().any(|name| line.is_named(name.as_bytes()))
+                    let is = |name: &&str| line.is_named(name.as_bytes());
+                    purpose == Purpose::Fill && RARE_OVERRIDES.iter().any(is)
                 }
             };
             if ends_here || nominated.contains(line.name) {
