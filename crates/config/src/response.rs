@@ -7,14 +7,13 @@
 //! `explain` both write their heads here, so that what is explained is what is sent. Appends bytes to
 //! a buffer; never sends, counts or remembers anything.
 
-use std::borrow::Cow;
-
 use corsair_cache::{CacheStatus, NoStore, Outcome, StoredHead, UnixMillis, write_cache_status};
 use corsair_http1::{
     BodyLength, FieldRef, FieldSection, HEADER_LINES_CAP, HeadLimits, KnownField, KnownSet,
     Nominated, Persistence, Request, Response, Version, decimal, format_date, list_members,
     status_line,
 };
+use corsair_rules::host_name::HOST_BYTES_MAX;
 use corsair_rules::{
     AnswerMemo, CorsOutcome, EditContext, EditedFor, ExistingOrigin, OpTrace, PoliciesId,
     PreflightAnswer, RequestOrigin, merge_vary,
@@ -200,15 +199,12 @@ impl HeadContext<'_> {
         outcome: Outcome,
         use_context: impl FnOnce(&EditContext<'_>) -> T,
     ) -> T {
-        // Clients write host names in lower case, and then nothing is copied.
-        let host = match self.host.iter().any(u8::is_ascii_uppercase) {
-            true => Cow::Owned(self.host.to_ascii_lowercase()),
-            false => Cow::Borrowed(self.host),
-        };
+        let mut room = [0; HOST_BYTES_MAX];
+        let host = lower_host(self.host, &mut room);
         use_context(&EditContext {
             status,
             method: self.request.method(),
-            host: &host,
+            host,
             path: self.path,
             query: self.query,
             cache: outcome.as_str(),
@@ -360,6 +356,18 @@ impl HeadContext<'_> {
 pub fn own_fields(section: &mut FieldSection) {
     section.clear();
     section.push(b"Content-Type", OWN_CONTENT_TYPE);
+}
+
+/// The host in the form that operations compare. Clients write it so, and then nothing is copied.
+fn lower_host<'a>(host: &'a [u8], room: &'a mut [u8; HOST_BYTES_MAX]) -> &'a [u8] {
+    match room.get_mut(..host.len()) {
+        Some(room) if host.iter().any(u8::is_ascii_uppercase) => {
+            room.copy_from_slice(host);
+            room.make_ascii_lowercase();
+            room
+        }
+        Some(_) | None => host,
+    }
 }
 
 /// The fields that the policy writes in the upstream's place.

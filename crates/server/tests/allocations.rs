@@ -110,6 +110,9 @@ fn start(upstream: SocketAddr) -> std::sync::Arc<Node> {
     Node::start(plan, &ResolvedUpstreams::new()).expect("the node starts")
 }
 
+/// Of this size an answer depends on `Accept-Encoding`.
+const VARYING: usize = 2048;
+
 /// Answers `GET /N` with N bytes, each of which may be stored for an hour.
 fn upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -126,8 +129,12 @@ fn upstream() -> SocketAddr {
                     let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
                     let path = text.split(' ').nth(1).expect("a target");
                     let size: usize = path.trim_start_matches('/').parse().expect("a size");
+                    let vary = match size {
+                        VARYING => "Vary: Accept-Encoding\r\n",
+                        _ => "",
+                    };
                     let head = format!(
-                        "HTTP/1.1 200 OK\r\nContent-Type: font/woff2\r\nETag: \"{size}\"\r\n\
+                        "HTTP/1.1 200 OK\r\nContent-Type: font/woff2\r\nETag: \"{size}\"\r\n{vary}\
                          Server: mock\r\nCache-Control: max-age=3600\r\nContent-Length: {size}\r\n\r\n"
                     );
                     stream.write_all(head.as_bytes()).expect("the node reads");
@@ -163,7 +170,7 @@ fn settled_answer_len(stream: &mut TcpStream, request: &[u8], status: &str) -> u
         let length: usize = text
             .split("Content-Length: ")
             .nth(1)
-            .filter(|_| status != "304")
+            .filter(|_| status != "304" && !request.starts_with(b"HEAD"))
             .and_then(|rest| rest.split("\r\n").next())
             .map_or(0, |digits| digits.parse().expect("digits"));
         let head_len = text.find("\r\n\r\n").expect("a whole head") + 4;
@@ -228,6 +235,19 @@ fn a_hit_allocates_nothing() {
         check_case(address, "part", &get("/1024", &part), "206", depth);
         let known = format!("{allowed}If-None-Match: \"1024\"\r\n");
         check_case(address, "not modified", &get("/1024", &known), "304", depth);
+        let head = get("/1024", allowed).replacen("GET", "HEAD", 1);
+        check_case(address, "head", &head, "200", depth);
+        let zipped = format!("{allowed}Accept-Encoding: gzip\r\n");
+        check_case(address, "variant", &get("/2048", &zipped), "200", depth);
+        let loud = |request: String| request.replacen("cdn.example.com", "CDN.Example.COM", 1);
+        check_case(address, "loud", &loud(get("/1024", allowed)), "200", depth);
+        check_case(
+            address,
+            "loud part",
+            &loud(get("/1024", &part)),
+            "206",
+            depth,
+        );
     }
     assert!(
         ALLOCATIONS.load(Ordering::Relaxed) > 0,
